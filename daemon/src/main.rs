@@ -1,0 +1,2 @@
+//! The `nacre` binary.
+fn main() {}
