@@ -1,1 +1,12 @@
-//! placeholder
+//! Exact Bitcoin books in one file: facts in; journal, lots and reports out.
+//!
+//! The engine is a deterministic function of its file and its arguments: it has no clock, randomness, socket,
+//! environment, thread or JSON. Data flows one way: bytes → record → event → entry → lot and lot use → report.
+
+pub mod error;
+pub mod id;
+pub mod model;
+pub mod money;
+pub mod time;
+
+pub use error::{Error, Result};

@@ -1,0 +1,59 @@
+//! The errors of the engine: small, closed, lower-case; each says what was wrong and, where it helps, what to do.
+//!
+//! Owns: [`Error`] and the `Result` alias. Refuses: panics as control flow, strings as error types.
+
+use crate::time::Timestamp;
+
+/// What can go wrong in an operation on a book.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The storage layer failed; the book should be reopened.
+    #[error("book storage failed: {0}")]
+    Storage(String),
+    /// The file is not a book, or one of another format version.
+    #[error("not a book this version can open: {0}")]
+    Format(String),
+    /// A stored value did not decode or a stored law does not hold.
+    #[error("book is damaged: {0}; run verify, then restore a backup or rebuild")]
+    Corrupt(String),
+    /// The named thing is not in this book.
+    #[error("{what} {id} is not in this book")]
+    NotFound {
+        /// What kind of thing was looked for.
+        what: &'static str,
+        /// Its identifier as given.
+        id: String,
+    },
+    /// A value handed in is not acceptable.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// The field the value was for.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Arithmetic left the range of the unit; nothing was written.
+    #[error("amount out of range in {0}")]
+    Overflow(&'static str),
+    /// A day in a zone could not be turned into an instant.
+    #[error("time {0} is out of the supported range (years -9999 to 9999)")]
+    TimeRange(Timestamp),
+    /// The operation was cancelled by its caller; nothing was written.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// A [`Error::Invalid`] for `field`.
+    pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
+        Error::Invalid { field, problem: problem.into() }
+    }
+
+    /// A [`Error::NotFound`] for the thing `what` named `id`.
+    pub fn not_found(what: &'static str, id: impl Into<String>) -> Self {
+        Error::NotFound { what, id: id.into() }
+    }
+}
+
+/// Result of an engine operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,25 @@
+//! Plain records with public fields and no behaviour beyond naming: what the stages hand to each other.
+//!
+//! Stored types are postcard-encoded behind a version byte; none of them is part of the REST surface.
+
+mod account;
+mod annotation;
+mod chain;
+mod connection;
+mod event;
+mod journal;
+mod lot;
+mod quarantine;
+mod record;
+mod settings;
+
+pub use account::{Account, Amount, Posting};
+pub use annotation::{Annotation, AnnotationEdit};
+pub use chain::{ChainInput, ChainOutput, ChainStatus, ChainView};
+pub use connection::{Connection, Rail};
+pub use event::{Basis, Counter, Event, EventKind, Step};
+pub use journal::{BookedDisposal, BookedStep, JournalRow, RowStatus, Slice, Text, Valuation, ValueSource};
+pub use lot::{LotEffect, LotKey, OpenLot, Term, UsePurpose};
+pub use quarantine::Quarantine;
+pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
+pub use settings::{FeeTreatment, LotScope, Method, Settings};

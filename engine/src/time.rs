@@ -1,0 +1,176 @@
+//! Instants, civil days in a zone, tax years and the holding-period rule.
+//!
+//! Owns: [`Timestamp`] (UTC microseconds) and [`Zone`]. There is no clock here: instants are always handed in.
+
+use std::fmt;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// An instant: microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The earliest instant.
+    pub const MIN: Timestamp = Timestamp(i64::MIN);
+    /// The latest instant; the books keep it for what is not booked yet.
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+
+    /// From microseconds since the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Timestamp(micros)
+    }
+
+    /// From whole seconds since the epoch (saturating).
+    pub const fn from_secs(secs: i64) -> Self {
+        Timestamp(secs.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// The instant `hours` later (saturating).
+    pub const fn plus_hours(self, hours: u32) -> Self {
+        Timestamp(self.0.saturating_add(hours as i64 * 3_600_000_000))
+    }
+
+    /// The instant `hours` earlier (saturating).
+    pub const fn minus_hours(self, hours: u32) -> Self {
+        Timestamp(self.0.saturating_sub(hours as i64 * 3_600_000_000))
+    }
+
+    /// Reads RFC 3339, e.g. `2025-01-31T12:00:00Z`.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let instant: jiff::Timestamp = text.trim().parse().ok()?;
+        Some(Timestamp(instant.as_microsecond()))
+    }
+
+    fn instant(self) -> Result<jiff::Timestamp> {
+        jiff::Timestamp::from_microsecond(self.0).map_err(|_| Error::TimeRange(self))
+    }
+}
+
+/// RFC 3339 in UTC with as many fractional digits as needed.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(instant) => write!(f, "{instant}"),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+/// An IANA time zone: it decides days, tax years and holding periods.
+#[derive(Clone, Debug)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// Coordinated universal time.
+    pub fn utc() -> Self {
+        Zone(TimeZone::UTC)
+    }
+
+    /// The zone named `name` in the bundled IANA database.
+    pub fn named(name: &str) -> Result<Self> {
+        TimeZone::get(name).map(Zone).map_err(|_| {
+            Error::invalid(
+                "timezone",
+                format!("{name:?} is not an IANA time zone; use e.g. Europe/Berlin or UTC"),
+            )
+        })
+    }
+
+    /// The civil day of `at` in this zone.
+    pub fn day(&self, at: Timestamp) -> Result<Date> {
+        Ok(self.0.to_datetime(at.instant()?).date())
+    }
+
+    /// The calendar (tax) year of `at` in this zone.
+    pub fn year(&self, at: Timestamp) -> Result<i16> {
+        Ok(self.day(at)?.year())
+    }
+
+    /// The first instant of `day` in this zone.
+    pub fn start_of(&self, day: Date) -> Result<Timestamp> {
+        let zoned = day.to_zoned(self.0.clone()).map_err(|e| Error::invalid("date", e.to_string()))?;
+        Ok(Timestamp(zoned.timestamp().as_microsecond()))
+    }
+
+    /// The last microsecond of `day` in this zone.
+    pub fn end_of(&self, day: Date) -> Result<Timestamp> {
+        let next = day.tomorrow().map_err(|e| Error::invalid("date", e.to_string()))?;
+        Ok(Timestamp(self.start_of(next)?.0 - 1))
+    }
+
+    /// Reads an instant: RFC 3339 as it stands, a local date-time or a bare date in this zone.
+    pub fn parse(&self, text: &str) -> Option<Timestamp> {
+        let text = text.trim();
+        if let Some(instant) = Timestamp::parse_rfc3339(text) {
+            return Some(instant);
+        }
+        let local: jiff::civil::DateTime = match text.parse() {
+            Ok(local) => local,
+            Err(_) => text.parse::<Date>().ok()?.at(0, 0, 0, 0),
+        };
+        let zoned = local.to_zoned(self.0.clone()).ok()?;
+        Some(Timestamp(zoned.timestamp().as_microsecond()))
+    }
+}
+
+/// Whether what was acquired on day `acquired` is held long-term when disposed of on day `disposed`.
+///
+/// Long from the day after the anniversary; what is bought on the last day of a month has its anniversary on the
+/// last day of that month a year later (Rev. Rul. 66-7).
+pub fn is_long_term(acquired: Date, disposed: Date) -> bool {
+    let Ok(mut anniversary) = acquired.checked_add(1.year()) else { return false };
+    if acquired == acquired.last_of_month() {
+        anniversary = anniversary.last_of_month();
+    }
+    disposed > anniversary
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn long_term_follows_the_calendar_not_365_days() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        for (acquired, last_short, first_long) in [
+            ("2015-02-28", "2016-02-29", "2016-03-01"),
+            ("2020-02-29", "2021-02-28", "2021-03-01"),
+            ("2023-01-15", "2024-01-15", "2024-01-16"),
+            ("2023-12-31", "2024-12-31", "2025-01-01"),
+            ("2023-04-30", "2024-04-30", "2024-05-01"),
+        ] {
+            assert!(!is_long_term(day(acquired), day(last_short)), "{acquired} {last_short}");
+            assert!(is_long_term(day(acquired), day(first_long)), "{acquired} {first_long}");
+        }
+    }
+
+    #[test]
+    fn a_bare_date_is_midnight_in_the_zone() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        assert_eq!(berlin.parse("2024-07-01").unwrap().to_string(), "2024-06-30T22:00:00Z");
+        assert_eq!(berlin.parse("2024-07-01 12:30:00").unwrap().to_string(), "2024-07-01T10:30:00Z");
+        assert_eq!(berlin.parse("2024-07-01T12:30:00+00:00").unwrap().to_string(), "2024-07-01T12:30:00Z");
+        assert!(berlin.parse("yesterday").is_none());
+    }
+
+    #[test]
+    fn a_day_ends_one_microsecond_before_the_next() {
+        let zone = Zone::named("America/New_York").unwrap();
+        let day: Date = "2025-03-09".parse().unwrap();
+        let end = zone.end_of(day).unwrap();
+        assert_eq!(end.to_string(), "2025-03-10T03:59:59.999999Z");
+        assert_eq!(zone.day(end).unwrap(), day);
+    }
+}
