@@ -7,6 +7,7 @@ pub mod error;
 pub mod id;
 pub mod model;
 pub mod money;
+pub mod reports;
 pub mod time;
 
 pub use error::{Error, Result};

@@ -12,6 +12,7 @@ mod lot;
 mod quarantine;
 mod record;
 mod settings;
+mod totals;
 
 pub use account::{Account, Amount, Posting};
 pub use annotation::{Annotation, AnnotationEdit};
@@ -19,7 +20,8 @@ pub use chain::{ChainInput, ChainOutput, ChainStatus, ChainView};
 pub use connection::{Connection, Rail};
 pub use event::{Basis, Counter, Event, EventKind, Step};
 pub use journal::{BookedDisposal, BookedStep, JournalRow, RowStatus, Slice, Text, Valuation, ValueSource};
-pub use lot::{LotEffect, LotKey, OpenLot, Term, UsePurpose};
+pub use lot::{LotEffect, LotKey, OpenLot, Term, UsePurpose, origin_of};
 pub use quarantine::Quarantine;
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
 pub use settings::{FeeTreatment, LotScope, Method, Settings};
+pub use totals::{AccountTotal, Asset, GainTotals, Totals};
