@@ -7,7 +7,9 @@ pub mod error;
 pub mod id;
 pub mod model;
 pub mod money;
+pub mod normalise;
 pub mod reports;
+pub(crate) mod store;
 pub mod time;
 
 pub use error::{Error, Result};
