@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod id;
+pub mod import;
 pub mod journal;
 pub mod model;
 pub mod money;
