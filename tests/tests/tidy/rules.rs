@@ -160,14 +160,13 @@ fn is_float(word: &str) -> bool {
     !word.starts_with("0x") && ["f32", "f64"].iter().any(|float| word.contains(float))
 }
 
-/// What the engine's manifest must not name.
+/// What the engine's manifest must not name, as `name = …`, `name.workspace = …` or `[dependencies.name]`.
 pub fn check_engine_manifest(path: &str, text: &str) -> Vec<Finding> {
-    let forbidden = |line: &str| {
-        let name = line.split(['.', '=', ' ', ']']).next().unwrap_or_default();
-        ENGINE_CRATES.contains(&name.trim_start_matches("[dependencies."))
+    let named = |line: &str| {
+        let entry = line.strip_prefix("[dependencies.").unwrap_or(line);
+        entry.split(['.', '=', ' ', ']']).next().is_some_and(|name| ENGINE_CRATES.contains(&name))
     };
-    let lines =
-        text.lines().enumerate().filter(|(_, line)| forbidden(line.trim_start_matches("[dependencies.")));
+    let lines = text.lines().enumerate().filter(|(_, line)| named(line));
     let finding = |(at, line): (usize, &str)| Finding {
         path: path.into(),
         line: at + 1,
