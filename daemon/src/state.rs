@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
+use crate::server::StartError;
 use crate::server::idempotency::InFlight;
 use crate::server::limits::Limits;
-use crate::server::StartError;
 use crate::store::Store;
 
 /// Shared state of one running server.

@@ -3,10 +3,13 @@
 //! The engine is a deterministic function of its file and its arguments: it has no clock, randomness, socket,
 //! environment, thread or JSON. Data flows one way: bytes → record → event → entry → lot and lot use → report.
 
+pub mod book;
+pub(crate) mod derive;
 pub mod error;
 pub mod id;
 pub mod import;
 pub mod journal;
+pub(crate) mod lots;
 pub mod model;
 pub mod money;
 pub mod normalise;

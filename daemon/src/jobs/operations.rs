@@ -164,7 +164,9 @@ impl Jobs {
                 known.progress.cancel.cancel();
                 Ok(())
             }
-            _ => Err(Problem::new(Code::OperationFinished, "the operation has ended and cannot be cancelled")),
+            _ => {
+                Err(Problem::new(Code::OperationFinished, "the operation has ended and cannot be cancelled"))
+            }
         }
     }
 
@@ -238,7 +240,8 @@ fn finish(
         Err(JobError::Failed { code, message, failures }) => {
             record.status = OperationStatus::Failed;
             record.failures = failures;
-            record.error = Some(Failure { connection: None, code: code.to_owned(), message: message.clone() });
+            record.error =
+                Some(Failure { connection: None, code: code.to_owned(), message: message.clone() });
             (Phase::Failed, Level::Error, message)
         }
     }
@@ -248,11 +251,8 @@ const INTERRUPTED: &str = "the server stopped before the operation ended; start 
 
 fn interrupt(record: &mut Operation) {
     record.status = OperationStatus::Failed;
-    record.error = Some(Failure {
-        connection: None,
-        code: "interrupted".to_owned(),
-        message: INTERRUPTED.to_owned(),
-    });
+    record.error =
+        Some(Failure { connection: None, code: "interrupted".to_owned(), message: INTERRUPTED.to_owned() });
 }
 
 fn fail_unfinished(tx: &crate::store::WriteTx) -> Result<(), StoreError> {
@@ -304,7 +304,13 @@ mod tests {
         let user = Uuid::now_v7();
         let failure = || Failure { connection: None, code: "x".to_owned(), message: "y".to_owned() };
 
-        let id = jobs.submit(job(user), |p| { p.step("half", 1, 2); Ok(Outcome::default()) }).await.unwrap();
+        let id = jobs
+            .submit(job(user), |p| {
+                p.step("half", 1, 2);
+                Ok(Outcome::default())
+            })
+            .await
+            .unwrap();
         assert_eq!(ended(&jobs, &store, user, id).await.status, OperationStatus::Succeeded);
 
         let partly = move || Outcome { failures: vec![failure()], summary_json: None };

@@ -196,6 +196,13 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
         Ok(true)
     }
 
+    /// Removes every row.
+    pub fn clear(&mut self) -> Result<()> {
+        self.cache.clear();
+        self.hot = None;
+        self.table.retain(|_, _| false).map_err(failed)
+    }
+
     /// Writes every changed block to the table.
     pub fn flush(&mut self) -> Result<()> {
         for (name, block) in &mut self.cache {

@@ -8,6 +8,16 @@ use super::failed;
 use super::tables::{ReadStore, WriteStore};
 use crate::error::{Error, Result};
 
+/// One state of the file; later writes do not show in it.
+pub(crate) struct Frozen(redb::ReadTransaction);
+
+impl Frozen {
+    /// The tables of this state.
+    pub fn store(&self) -> Result<ReadStore> {
+        ReadStore::read(&self.0)
+    }
+}
+
 /// An open book file. One writer at a time; readers see snapshots.
 pub(crate) struct BookFile {
     db: Database,
@@ -49,10 +59,14 @@ impl BookFile {
         Ok(txn.list_tables().map_err(failed)?.next().is_none())
     }
 
-    /// A snapshot.
+    /// The tables as they are now.
     pub fn read(&self) -> Result<ReadStore> {
-        let txn = self.db.begin_read().map_err(failed)?;
-        ReadStore::read(&txn)
+        self.freeze()?.store()
+    }
+
+    /// A snapshot that can be read through several stores at once.
+    pub fn freeze(&self) -> Result<Frozen> {
+        self.db.begin_read().map(Frozen).map_err(failed)
     }
 
     /// One write transaction: committed durably when `work` returns `Some`, dropped without a trace otherwise.

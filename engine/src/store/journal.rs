@@ -60,6 +60,14 @@ impl<T: Readable> Store<T> {
 }
 
 impl WriteStore<'_> {
+    /// Empties every derived table.
+    pub fn clear_derived(&mut self) -> Result<()> {
+        self.journal.clear()?;
+        self.quarantine.clear()?;
+        self.lots.clear()?;
+        self.set_totals(&crate::model::Totals::default())
+    }
+
     pub fn put_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
         let raw = key.to_bytes();
         if matches!(row.status, RowStatus::Quarantined(_)) {

@@ -13,7 +13,7 @@ mod records;
 mod tables;
 
 pub(crate) use blockmap::BlockMap;
-pub(crate) use file::BookFile;
+pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};
 pub use records::RateRow;

@@ -1,0 +1,164 @@
+//! Facts a user sets: settings, connections, annotations, tags.
+
+use super::{Book, Tag};
+use crate::derive::{locate_event, remove_records};
+use crate::error::{Error, Result};
+use crate::id::{ConnectionNo, EventId, EventKey};
+use crate::model::{Annotation, AnnotationEdit, Connection, Rail, Settings};
+use crate::store::WriteStore;
+use crate::time::{Timestamp, Zone};
+
+/// A connection to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewConnection {
+    /// Its public id (a UUID in text form), unique in the book.
+    pub id: String,
+    /// What the user calls it.
+    pub label: String,
+    /// Its kind as the surface names it.
+    pub kind: String,
+    /// Which asset account it hangs under.
+    pub rail: Rail,
+    /// Its configuration, opaque to the engine. No secrets.
+    pub config: String,
+}
+
+impl Book {
+    /// Sets the book's policies; what matters to derived rows marks the whole book. Says whether anything changed.
+    pub fn set_settings(&self, now: Timestamp, settings: &Settings) -> Result<bool> {
+        Zone::named(&settings.timezone)?;
+        let changed = self.write(|store| {
+            if store.settings()? == *settings {
+                return Ok(None);
+            }
+            store.set_settings(settings)?;
+            store.lower_mark(Timestamp::MIN)?;
+            store.log(now, "settings", 1).map(Some)
+        })?;
+        Ok(changed.is_some())
+    }
+
+    /// Adds a connection under the next number.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the id is taken.
+    pub fn add_connection(&self, now: Timestamp, new: NewConnection) -> Result<Connection> {
+        let added = self.write(|store| {
+            if store.connections()?.iter().any(|known| known.id == new.id) {
+                return Err(Error::invalid("id", format!("connection {} exists already", new.id)));
+            }
+            let no = store.next_connection()?;
+            store.set_next_connection(no.checked_add(1).ok_or(Error::Overflow("connection numbers"))?)?;
+            let NewConnection { id, label, kind, rail, config } = new;
+            let no = ConnectionNo(no);
+            let connection =
+                Connection { no, id, label, kind, rail, config, created_at: now, synced_at: None };
+            store.put_connection(&connection)?;
+            store.log(now, "add connection", 1)?;
+            Ok(Some(connection))
+        })?;
+        added.ok_or_else(|| Error::Corrupt("a connection was not added".into()))
+    }
+
+    /// Replaces label, rail and configuration of a connection. A new configuration forgets the sync checkpoint.
+    pub fn update_connection(&self, now: Timestamp, updated: &Connection) -> Result<()> {
+        self.write(|store| {
+            let old = connection(store, updated.no)?;
+            if old == *updated {
+                return Ok(None);
+            }
+            if old.config != updated.config {
+                store.sync_states.remove(&updated.no.0.to_be_bytes())?;
+            }
+            if old.rail != updated.rail {
+                store.lower_mark(Timestamp::MIN)?;
+            }
+            store.put_connection(updated)?;
+            store.log(now, "update connection", 1).map(Some)
+        })?;
+        Ok(())
+    }
+
+    /// Removes a connection with all its records. Its number is never used again.
+    pub fn remove_connection(&self, now: Timestamp, no: ConnectionNo) -> Result<()> {
+        self.write(|store| {
+            connection(store, no)?;
+            let records = store.connection_records(no)?;
+            remove_records(store, &records)?;
+            store.remove_connection(no)?;
+            store.log(now, "remove connection", records.len() as u64 + 1).map(Some)
+        })?;
+        Ok(())
+    }
+
+    /// Edits the annotation of an event; `id` may be that of any record merged into it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no record has this id.
+    pub fn annotate(&self, now: Timestamp, id: &EventId, edits: &[AnnotationEdit]) -> Result<Annotation> {
+        let mut result = Annotation::default();
+        self.write(|store| {
+            let key = find(store, id)?;
+            let old = store.annotation(&key.id)?.unwrap_or_default();
+            result = edits.iter().cloned().fold(old.clone(), apply);
+            if result == old {
+                return Ok(None);
+            }
+            store.put_annotation(&key.id, &result)?;
+            if (old.excluded, old.rate) != (result.excluded, result.rate) {
+                store.lower_mark(key.time)?;
+            }
+            store.log(now, "annotate", 1).map(Some)
+        })?;
+        Ok(result)
+    }
+
+    /// Adds a tag or changes its label. Codes are canonical (lower case) already.
+    pub fn put_tag(&self, now: Timestamp, tag: &Tag) -> Result<()> {
+        self.write(|store| {
+            if store.tag(&tag.code)?.as_ref() == Some(tag) {
+                return Ok(None);
+            }
+            store.put_tag(tag)?;
+            store.log(now, "tag", 1).map(Some)
+        })?;
+        Ok(())
+    }
+
+    /// Removes a tag's definition; events keep the code.
+    pub fn remove_tag(&self, now: Timestamp, code: &str) -> Result<()> {
+        self.write(|store| match store.remove_tag(code)? {
+            true => store.log(now, "remove tag", 1).map(Some),
+            false => Err(Error::not_found("tag", code)),
+        })?;
+        Ok(())
+    }
+}
+
+/// The connection numbered `no`.
+pub(super) fn connection(store: &mut WriteStore<'_>, no: ConnectionNo) -> Result<Connection> {
+    let found = store.connections()?.into_iter().find(|connection| connection.no == no);
+    found.ok_or_else(|| Error::not_found("connection", no.0.to_string()))
+}
+
+fn find(store: &mut WriteStore<'_>, id: &EventId) -> Result<EventKey> {
+    let connections = store.connections()?;
+    let rails =
+        |no| connections.iter().find(|known| known.no == no).map_or(Rail::Managed, |known| known.rail);
+    locate_event(store, id, &rails)?.ok_or_else(|| Error::not_found("event", id.as_str()))
+}
+
+fn apply(mut annotation: Annotation, edit: AnnotationEdit) -> Annotation {
+    match edit {
+        AnnotationEdit::Note(note) => annotation.note = note,
+        AnnotationEdit::AddTag(code) => {
+            annotation.tags.push(code);
+            annotation.tags.sort();
+            annotation.tags.dedup();
+        }
+        AnnotationEdit::RemoveTag(code) => annotation.tags.retain(|tag| *tag != code),
+        AnnotationEdit::Excluded(excluded) => annotation.excluded = excluded,
+        AnnotationEdit::Rate(rate) => annotation.rate = rate,
+    }
+    annotation
+}

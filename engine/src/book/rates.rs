@@ -1,0 +1,44 @@
+//! Rates as facts of the book, fed from wherever the daemon keeps them.
+
+use super::{Book, RateRow};
+use crate::error::Result;
+use crate::money::{Currency, Rate};
+use crate::time::Timestamp;
+
+/// One rate to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RatePoint {
+    /// The currency that prices one bitcoin.
+    pub currency: Currency,
+    /// The instant of the price.
+    pub time: Timestamp,
+    /// The price.
+    pub rate: Rate,
+    /// Who says so, e.g. `import`.
+    pub provider: String,
+}
+
+impl Book {
+    /// Stores rates; what changed marks the book from the earliest changed price on. `cursor` is the caller's own
+    /// bookmark into its source, kept in the same transaction ([`Snapshot::rates_cursor`](super::Snapshot)).
+    pub fn put_rates(&self, now: Timestamp, cursor: u64, points: &[RatePoint]) -> Result<u64> {
+        let mut changed = 0;
+        self.write(|store| {
+            for point in points {
+                let pair = format!("BTC-{}", point.currency);
+                let row = RateRow { rate: point.rate, provider: point.provider.clone() };
+                if store.rate_exactly_at(&pair, point.time)?.as_ref() != Some(&row) {
+                    store.put_rate(&pair, point.time, &row)?;
+                    store.lower_mark(point.time)?;
+                    changed += 1;
+                }
+            }
+            if changed == 0 && store.rates_cursor()? == cursor {
+                return Ok(None);
+            }
+            store.set_rates_cursor(cursor)?;
+            store.log(now, "rates", changed).map(Some)
+        })?;
+        Ok(changed)
+    }
+}

@@ -1,0 +1,236 @@
+//! [`Snapshot`]: one state of the book; everything read from it agrees.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::{Change, Tag};
+use crate::derive::pending_events;
+use crate::error::{Error, Result};
+use crate::id::{ConnectionNo, EventId, EventKey, instant_bytes};
+use crate::model::{
+    Annotation, Connection, JournalRow, OpenLot, Quarantine, Record, RowStatus, Settings, Totals,
+};
+use crate::money::Rate;
+use crate::reports::{self, Header, Range, ReportContext};
+use crate::store::{Frozen, ReadStore};
+use crate::time::{Timestamp, Zone};
+
+/// One state of the book.
+pub struct Snapshot {
+    frozen: Frozen,
+}
+
+impl Snapshot {
+    pub(super) fn new(frozen: Frozen) -> Self {
+        Snapshot { frozen }
+    }
+
+    pub(super) fn store(&self) -> Result<ReadStore> {
+        self.frozen.store()
+    }
+
+    /// The book's policies.
+    pub fn settings(&self) -> Result<Settings> {
+        self.store()?.settings()
+    }
+
+    /// Every connection, in order of creation.
+    pub fn connections(&self) -> Result<Vec<Connection>> {
+        self.store()?.connections()
+    }
+
+    /// The connection with this public id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn connection(&self, id: &str) -> Result<Connection> {
+        let found = self.connections()?.into_iter().find(|connection| connection.id == id);
+        found.ok_or_else(|| Error::not_found("connection", id))
+    }
+
+    /// Every tag, by code.
+    pub fn tags(&self) -> Result<Vec<Tag>> {
+        self.store()?.all_tags()
+    }
+
+    /// Every annotation, by event id.
+    pub fn annotations(&self) -> Result<Vec<(EventId, Annotation)>> {
+        self.store()?.all_annotations()
+    }
+
+    /// The running sums.
+    pub fn totals(&self) -> Result<Totals> {
+        self.store()?.totals()
+    }
+
+    /// The caller's bookmark into its source of rates.
+    pub fn rates_cursor(&self) -> Result<u64> {
+        self.store()?.rates_cursor()
+    }
+
+    /// Changes after `version`, oldest first, at most `limit`.
+    pub fn changes_after(&self, version: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+        self.store()?.changes_after(version, limit)
+    }
+
+    /// Version, whether something waits or is quarantined, and how much is.
+    pub fn header(&self) -> Result<Header> {
+        let mut store = self.store()?;
+        let quarantined = store.totals()?.quarantined;
+        let non_final = quarantined > 0 || store.dirty_from()?.is_some();
+        Ok(Header { book_version: store.version()?, non_final, quarantined })
+    }
+
+    /// Transactions seen but not booked yet.
+    pub fn pending(&self) -> Result<Vec<Record>> {
+        pending_events(&mut self.store()?)
+    }
+
+    /// Quarantined events at or after the cursor (a key from an earlier page), at most `limit`.
+    pub fn quarantined(
+        &self,
+        after: Option<&EventKey>,
+        limit: usize,
+    ) -> Result<Vec<(EventKey, JournalRow, Quarantine)>> {
+        let mut store = self.store()?;
+        let mut from = after.map(behind).unwrap_or_default();
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(key) = store.next_quarantined(&from)? else { break };
+            from = behind(&key);
+            let row = store
+                .journal_row(&key)?
+                .ok_or_else(|| Error::Corrupt("a quarantined row is missing".into()))?;
+            if let RowStatus::Quarantined(reason) = row.status.clone() {
+                found.push((key, row, reason));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Journal rows from `start` to `end`, both inclusive, oldest first.
+    pub fn journal(&self, range: &Range) -> Result<JournalRows> {
+        let from = range.start.map(|start| instant_bytes(start).to_vec()).unwrap_or_default();
+        Ok(JournalRows { store: self.store()?, from, end: range.end })
+    }
+
+    /// Open lots, pool by pool, oldest first.
+    pub fn open_lots(&self) -> Result<impl Iterator<Item = Result<OpenLot>> + use<>> {
+        let mut store = self.store()?;
+        let mut from = Vec::new();
+        Ok(std::iter::from_fn(move || {
+            let next = store.next_lot(&from, &[]).transpose()?;
+            Some(next.map(|(raw, lot)| {
+                from = raw;
+                from.push(0);
+                lot
+            }))
+        }))
+    }
+
+    /// Balance sheet as of now.
+    pub fn balance_sheet(&self, now: Timestamp) -> Result<reports::BalanceSheet> {
+        let totals = self.totals()?;
+        self.with_context(|ctx| reports::balance_sheet(ctx, &totals, now))
+    }
+
+    /// Portfolio summary as of now.
+    pub fn portfolio_summary(&self, now: Timestamp) -> Result<reports::PortfolioSummary> {
+        let totals = self.totals()?;
+        let latest = self.latest_rate()?;
+        self.with_context(|ctx| reports::portfolio_summary(ctx, &totals, latest, now))
+    }
+
+    /// Capital gains of a range.
+    pub fn capital_gains(&self, range: &Range, now: Timestamp) -> Result<reports::CapitalGains> {
+        let rows = self.journal(range)?;
+        self.with_context(|ctx| reports::capital_gains(ctx, rows, range, now))
+    }
+
+    /// Capital gains of a range as CSV, row by row.
+    pub fn capital_gains_csv(&self, range: &Range, out: &mut dyn Write) -> Result<()> {
+        let rows = self.journal(range)?;
+        self.with_context(|ctx| reports::capital_gains_csv(ctx, rows, range, out))
+    }
+
+    /// Journal entries of a range.
+    pub fn journal_entries(&self, range: &Range, now: Timestamp) -> Result<reports::JournalEntries> {
+        let rows = self.journal(range)?;
+        self.with_context(|ctx| reports::journal_entries(ctx, rows, range, now))
+    }
+
+    /// Journal entries of a range as CSV, row by row.
+    pub fn journal_entries_csv(&self, range: &Range, out: &mut dyn Write) -> Result<()> {
+        let rows = self.journal(range)?;
+        self.with_context(|ctx| reports::journal_entries_csv(ctx, rows, range, out))
+    }
+
+    /// Open lots as a report.
+    pub fn open_lots_report(&self, now: Timestamp) -> Result<reports::OpenLots> {
+        let lots = self.open_lots()?;
+        self.with_context(|ctx| reports::open_lots(ctx, lots, now))
+    }
+
+    /// Open lots as CSV.
+    pub fn open_lots_csv(&self, now: Timestamp, out: &mut dyn Write) -> Result<()> {
+        let lots = self.open_lots()?;
+        self.with_context(|ctx| reports::open_lots_csv(ctx, lots, now, out))
+    }
+
+    /// Gains per tax year.
+    pub fn tax_summary(&self, now: Timestamp) -> Result<reports::TaxSummary> {
+        let rows = self.journal(&Range::default())?;
+        self.with_context(|ctx| reports::tax_summary(ctx, rows, now))
+    }
+
+    /// The zone of the book.
+    pub fn zone(&self) -> Result<Zone> {
+        Zone::named(&self.settings()?.timezone)
+    }
+
+    fn latest_rate(&self) -> Result<Option<(Rate, Timestamp)>> {
+        let mut store = self.store()?;
+        let pair = format!("BTC-{}", store.settings()?.fiat_currency);
+        Ok(store.rate_at(&pair, Timestamp::MAX)?.map(|(time, row)| (row.rate, time)))
+    }
+
+    pub(super) fn with_context<R>(&self, make: impl FnOnce(&ReportContext<'_>) -> Result<R>) -> Result<R> {
+        let settings = self.settings()?;
+        let annotations = std::cell::RefCell::new(self.store()?);
+        let annotation = |id: &EventId| Ok(annotations.borrow_mut().annotation(id)?.unwrap_or_default());
+        let connections: BTreeMap<ConnectionNo, Connection> =
+            self.connections()?.into_iter().map(|connection| (connection.no, connection)).collect();
+        let zone = Zone::named(&settings.timezone)?;
+        make(&ReportContext { header: self.header()?, settings, zone, connections, annotation: &annotation })
+    }
+}
+
+/// Journal rows of a range, oldest first.
+pub struct JournalRows {
+    store: ReadStore,
+    from: Vec<u8>,
+    end: Option<Timestamp>,
+}
+
+impl Iterator for JournalRows {
+    type Item = Result<(EventKey, JournalRow)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.store.next_journal(&self.from).transpose()?;
+        match next {
+            Ok((key, _)) if self.end.is_some_and(|end| key.time > end) => None,
+            Ok((key, row)) => {
+                self.from = behind(&key);
+                Some(Ok((key, row)))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// The first raw key behind an event's.
+pub(super) fn behind(key: &EventKey) -> Vec<u8> {
+    let mut raw = key.to_bytes();
+    raw.push(0);
+    raw
+}

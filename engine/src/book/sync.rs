@@ -1,0 +1,77 @@
+//! Taking in what a chain reader delivered: the complete set of one connection's views, with its checkpoint.
+
+use std::collections::HashSet;
+
+use super::facts::connection;
+use super::{Book, RowOutcome};
+use crate::derive::{intake, remove_records};
+use crate::error::Result;
+use crate::id::{ConnectionNo, EventId};
+use crate::model::{ChainView, Connection, Record, RecordBody};
+use crate::store::RecordKey;
+use crate::time::Timestamp;
+
+/// What a sync changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncReport {
+    /// Transactions seen for the first time.
+    pub new: u64,
+    /// Transactions whose view changed (confirmed, reorganised, more of it ours).
+    pub changed: u64,
+    /// Transactions that are gone (replaced, or reorganised away).
+    pub removed: u64,
+    /// Version of the book afterwards.
+    pub book_version: u64,
+}
+
+impl Book {
+    /// The checkpoint the connection's reader left, and the connection.
+    pub fn sync_state(&self, no: ConnectionNo) -> Result<Option<Vec<u8>>> {
+        self.file.read()?.sync_state(no)
+    }
+
+    /// Replaces the connection's views by `views` and its checkpoint by `state`, in one transaction.
+    /// When both are as they were, nothing is written.
+    pub fn apply_sync(
+        &self,
+        now: Timestamp,
+        no: ConnectionNo,
+        views: Vec<ChainView>,
+        state: Vec<u8>,
+    ) -> Result<SyncReport> {
+        let mut report = SyncReport::default();
+        self.write(|store| {
+            let target = connection(store, no)?;
+            let gone = gone(store.connection_records(no)?, &views);
+            remove_records(store, &gone)?;
+            let records = views.into_iter().map(|view| Record {
+                connection: no,
+                native_id: view.txid.to_string(),
+                body: RecordBody::Chain(Box::new(view)),
+            });
+            let answers = intake(store, records.collect())?;
+            let count =
+                |wanted: RowOutcome| answers.iter().filter(|(_, outcome)| *outcome == wanted).count() as u64;
+            report.new = count(RowOutcome::New);
+            report.changed = count(RowOutcome::Changed);
+            report.removed = gone.len() as u64;
+            report.book_version = store.version()?;
+            let rows = report.new + report.changed + report.removed;
+            let known = store.sync_state(no)?;
+            if rows == 0 && known.as_deref() == Some(state.as_slice()) {
+                return Ok(None);
+            }
+            store.put_sync_state(no, state)?;
+            store.put_connection(&Connection { synced_at: Some(now), ..target })?;
+            report.book_version = store.log(now, "sync", rows)?;
+            Ok(Some(()))
+        })?;
+        Ok(report)
+    }
+}
+
+/// The stored records that are not among the views any more.
+fn gone(stored: Vec<RecordKey>, views: &[ChainView]) -> Vec<RecordKey> {
+    let delivered: HashSet<EventId> = views.iter().map(|view| EventId::of_tx(view.txid)).collect();
+    stored.into_iter().filter(|key| !delivered.contains(&key.key.id)).collect()
+}

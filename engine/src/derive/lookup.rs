@@ -1,0 +1,105 @@
+//! Finding records and events: components by shared identity, events by id.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::id::{ConnectionNo, EventId, EventKey, TxId, instant_bytes};
+use crate::model::{Event, Record};
+use crate::normalise::{Rails, normalise, shared_identities};
+use crate::store::{Readable, RecordKey, Store};
+use crate::time::Timestamp;
+
+/// Records in one component at most; a larger one is refused rather than walked over and over.
+const COMPONENT_MAX: usize = 10_000;
+
+/// Every record connected to `record` by shared identities, itself included, sorted by place.
+pub(super) fn component<T: Readable>(
+    store: &mut Store<T>,
+    key: RecordKey,
+    record: Record,
+) -> Result<Vec<(RecordKey, Record)>> {
+    let mut seen_groups = BTreeSet::new();
+    let mut open: Vec<Vec<u8>> = shared_identities(&record);
+    let mut members = vec![(key, record)];
+    while let Some(group) = open.pop() {
+        if !seen_groups.insert(group.clone()) {
+            continue;
+        }
+        for key in store.group_members(&group)? {
+            if members.iter().any(|(known, _)| *known == key) {
+                continue;
+            }
+            let record =
+                store.record(&key)?.ok_or_else(|| Error::Corrupt("a grouped record is missing".into()))?;
+            open.extend(shared_identities(&record));
+            members.push((key, record));
+            if members.len() > COMPONENT_MAX {
+                return Err(Error::invalid("transfer_ref", "more than 10000 records share one identity"));
+            }
+        }
+    }
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(members)
+}
+
+/// The record or records that event id `id` names, as one component.
+fn named<T: Readable>(store: &mut Store<T>, id: &EventId) -> Result<Option<Vec<(RecordKey, Record)>>> {
+    let mut key = None;
+    if let Ok(txid) = id.as_str().parse::<TxId>() {
+        let mut group = vec![b't'];
+        group.extend_from_slice(&txid.0);
+        key = store.group_members(&group)?.into_iter().next();
+    } else if let Some((connection, _)) = id.as_str().strip_prefix('c').and_then(|rest| rest.split_once('.'))
+        && let Ok(no) = connection.parse()
+    {
+        key = store.locate_record(ConnectionNo(no), id)?;
+    }
+    let Some(key) = key else { return Ok(None) };
+    let record = store.record(&key)?.ok_or_else(|| Error::Corrupt("an indexed record is missing".into()))?;
+    component(store, key, record).map(Some)
+}
+
+/// The event that `id` names: by its own id, or by that of any record merged into it. `None`: no such record.
+/// A pending event comes with the end of time as its instant.
+pub(crate) fn locate_event<T: Readable>(
+    store: &mut Store<T>,
+    id: &EventId,
+    rails: Rails<'_>,
+) -> Result<Option<EventKey>> {
+    let Some(component) = named(store, id)? else { return Ok(None) };
+    let first = component.first().map(|(key, _)| key.key.clone());
+    let records: Vec<Record> = component.into_iter().map(|(_, record)| record).collect();
+    let keys: Vec<EventKey> = normalise(&records, rails).into_iter().map(|(_, event)| event.key).collect();
+    let exact = keys.iter().find(|key| key.id == *id).or(keys.first()).cloned();
+    Ok(exact.or(first.map(|key| EventKey { time: Timestamp::MAX, ..key })))
+}
+
+/// Transactions seen but not booked yet: unconfirmed, or coinbase outputs that have not matured.
+pub(crate) fn pending_events<T: Readable>(store: &mut Store<T>) -> Result<Vec<Record>> {
+    let mut found = Vec::new();
+    let mut from = instant_bytes(Timestamp::MAX).to_vec();
+    while let Some((raw, record)) = store.next_record(&from)? {
+        found.push(record);
+        from = raw;
+        from.push(0);
+    }
+    Ok(found)
+}
+
+/// The events a record leads.
+pub(super) fn led_by<T: Readable>(
+    store: &mut Store<T>,
+    key: RecordKey,
+    record: Record,
+    rails: Rails<'_>,
+) -> Result<Vec<Event>> {
+    if shared_identities(&record).is_empty() {
+        return Ok(normalise(std::slice::from_ref(&record), rails)
+            .into_iter()
+            .map(|(_, event)| event)
+            .collect());
+    }
+    let (keys, records): (Vec<_>, Vec<_>) = component(store, key.clone(), record)?.into_iter().unzip();
+    let led = normalise(&records, rails).into_iter().filter(|(leader, _)| keys.get(*leader) == Some(&key));
+    Ok(led.map(|(_, event)| event).collect())
+}

@@ -1,0 +1,19 @@
+//! The incremental machine: facts in (`intake`), the mark, rewind to it (`rewind`), replay (`advance`).
+//!
+//! **Incremental = rebuild:** a change to facts only lowers one mark; processing undoes derived rows from the end back
+//! to the mark, the lot effects being the undo log, and replays the records from there. Every path is this one path.
+
+mod advance;
+mod booking;
+mod intake;
+mod lookup;
+mod pools;
+mod rewind;
+mod scan;
+mod value;
+
+pub use advance::Outcome;
+pub(crate) use advance::process;
+pub use intake::RowOutcome;
+pub(crate) use intake::{intake, remove_records};
+pub(crate) use lookup::{locate_event, pending_events};

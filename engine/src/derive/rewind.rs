@@ -1,0 +1,29 @@
+//! Back to the mark: undoes derived rows from the end.
+
+use super::pools::undo;
+use crate::error::Result;
+use crate::journal::{Sign, apply, postings};
+use crate::model::Totals;
+use crate::normalise::Rails;
+use crate::store::WriteStore;
+use crate::time::Timestamp;
+
+/// Removes every journal row at or after `mark` with its lot effects and its part of the totals.
+pub(super) fn rewind(
+    store: &mut WriteStore<'_>,
+    totals: &mut Totals,
+    mark: Timestamp,
+    rails: Rails<'_>,
+) -> Result<u64> {
+    let mut removed = 0;
+    while let Some((key, row)) = store.previous_journal(None)? {
+        if key.time < mark {
+            break;
+        }
+        undo(store, &row.effects)?;
+        apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
+        store.remove_journal_row(&key)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
