@@ -2,7 +2,38 @@
 //!
 //! A report is a pure function of journal rows and a [`ReportContext`]. Totals are sums of the rounded rows a user
 //! can see. A range chooses which rows are shown, never which lots were used.
+//!
+//! Units on the surface: bitcoin in decimal satoshis (3 places), `_fiat` in decimal major units, all as strings; in
+//! CSV, bitcoin in decimal bitcoin. A report that streams takes its rows as an iterator and holds one at a time.
 
+mod balance_sheet;
+mod capital_gains;
 mod context;
+mod figures;
+mod gain_sums;
+mod head;
+mod journal_entries;
+mod open_lots;
+mod portfolio_summary;
+mod range;
+#[cfg(test)]
+pub(crate) mod samples;
+mod table;
+mod tax_summary;
 
+pub use balance_sheet::{
+    AccountNode, AssetBalance, AssetTotal, BalanceSheet, ConnectionBalance, Issues, balance_sheet,
+};
+pub use capital_gains::{
+    CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv,
+};
 pub use context::{Header, ReportContext};
+pub use gain_sums::GainSummary;
+pub use head::ReportHead;
+pub use journal_entries::{JournalEntries, JournalEntryRow, journal_entries, journal_entries_csv};
+pub use open_lots::{OpenLotRow, OpenLots, open_lots, open_lots_csv};
+pub use portfolio_summary::{
+    AssetInfo, FiatValuation, Holding, PortfolioGains, PortfolioSummary, portfolio_summary,
+};
+pub use range::Range;
+pub use tax_summary::{TaxSummary, TaxYear, tax_summary};
