@@ -1,1 +1,19 @@
-//! placeholder
+//! The Nacre daemon as a library: REST API, identity, jobs and the system store, on one data folder.
+//!
+//! Invariants: HTTP and JSON live here and nowhere in the engine; `redb` is named only in [`store`];
+//! no blocking call runs on an async thread. The binary and the tests start it through [`server::start`].
+
+pub mod cli;
+pub mod config;
+pub mod server;
+
+mod api;
+mod clock;
+mod identity;
+mod jobs;
+mod observe;
+mod state;
+mod store;
+
+pub use config::Config;
+pub use state::AppState;

@@ -5,10 +5,13 @@
 
 pub mod error;
 pub mod id;
+pub mod import;
 pub mod journal;
 pub mod model;
 pub mod money;
+pub mod normalise;
 pub mod reports;
+pub(crate) mod store;
 pub mod time;
 
 pub use error::{Error, Result};

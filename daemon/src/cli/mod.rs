@@ -1,0 +1,85 @@
+//! The command line: one file per command group. This file only parses and dispatches.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Flags};
+
+/// Nacre keeps exact Bitcoin books on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "nacre", version, about)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the REST API until SIGTERM or SIGINT.
+    Serve,
+}
+
+/// Settings that may be given as flags of any command; all others live in `nacre.toml` or the environment.
+#[derive(Debug, clap::Args)]
+struct SettingFlags {
+    /// Folder with the data and nacre.toml (NACRE_DATA_DIR).
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Address to accept requests on (NACRE_LISTEN, default 127.0.0.1:8080).
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Address under which clients reach this server (NACRE_PUBLIC_URL).
+    #[arg(long, global = true, value_name = "URL")]
+    public_url: Option<String>,
+    /// Who may register: open or closed (NACRE_REGISTRATION).
+    #[arg(long, global = true, value_name = "MODE")]
+    registration: Option<String>,
+    /// Log filter (NACRE_LOG, default info).
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+impl SettingFlags {
+    fn into_flags(self) -> Flags {
+        [
+            ("data_dir", self.data_dir),
+            ("listen", self.listen),
+            ("public_url", self.public_url),
+            ("registration", self.registration),
+            ("log", self.log),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        .collect()
+    }
+}
+
+/// Parses the process's arguments, runs the command and returns its exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::load(&cli.settings.into_flags()) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("nacre: {errors}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Serve => serve::run(config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nacre: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

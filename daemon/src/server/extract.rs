@@ -1,0 +1,136 @@
+//! Reading requests: JSON bodies, query strings and path parameters, every refusal a [`Problem`].
+//!
+//! Invariants: a body is read within its limit or not at all; JSON with duplicate keys or deeper than
+//! [`MAX_DEPTH`] is refused before it becomes a value; a wrong field is named by its path.
+
+use axum::body::Bytes;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::body;
+use super::problem::{Code, Problem};
+use super::strict_json;
+use crate::state::AppState;
+
+/// A JSON body.
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// A JSON body that may be left out; then it is the default.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+/// The query string.
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// The path parameters; an id that is no id is simply not there.
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// The whole body as bytes, with its content type.
+pub(crate) struct RawBody {
+    /// Media type without parameters, lower case; empty if none was sent.
+    pub(crate) content_type: String,
+    /// The body.
+    pub(crate) bytes: Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let raw = RawBody::from_request(request, state).await?;
+        if !is_json(&raw.content_type) {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "send the body as JSON with the header Content-Type: application/json",
+            ));
+        }
+        parse(&raw.bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<AppState> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let raw = RawBody::from_request(request, state).await?;
+        if raw.bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if !is_json(&raw.content_type) {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "send no body, or JSON with the header Content-Type: application/json",
+            ));
+        }
+        parse(&raw.bytes).map(Self)
+    }
+}
+
+impl FromRequest<AppState> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let limit = state.limits.body_bytes(&request);
+        let content_type = content_type(&request);
+        let bytes = body::read(request.into_body(), limit).await?;
+        Ok(Self { content_type, bytes })
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(at_field(Code::InvalidQuery, "the query string", &rejection.body_text())),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Problem::not_found("thing (an id in the path is no id)")),
+        }
+    }
+}
+
+fn content_type(request: &Request) -> String {
+    let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+fn is_json(content_type: &str) -> bool {
+    content_type == "application/json"
+        || (content_type.starts_with("application/") && content_type.ends_with("+json"))
+}
+
+/// Bytes → value, refusing what the conventions refuse.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    strict_json::check(bytes)?;
+    match axum::Json::<T>::from_bytes(bytes) {
+        Ok(axum::Json(value)) => Ok(value),
+        Err(JsonRejection::JsonDataError(error)) => {
+            Err(at_field(Code::InvalidField, "the body", &error.body_text()))
+        }
+        Err(other) => Err(Problem::new(Code::MalformedJson, other.body_text())),
+    }
+}
+
+/// axum's text is `Failed to deserialize …: path: reason`; keep path and reason.
+fn at_field(code: Code, place: &str, text: &str) -> Problem {
+    let said = text.split_once(": ").map_or(text, |(_, rest)| rest);
+    let path = said.split_once(": ").map(|(path, _)| path).filter(|path| !path.contains(' '));
+    let field = path.or_else(|| said.split('`').nth(1));
+    let problem = Problem::new(code, format!("{place} is not as expected: {said}"));
+    match field {
+        Some(field) => problem.with_details(serde_json::json!({ "field": field })),
+        None => problem,
+    }
+}

@@ -1,0 +1,109 @@
+//! Bounds on what requests may take: how many at once, how long, how large. Probes and metrics are exempt
+//! from the first, so that a busy server can still be watched; routes that work through a whole import or
+//! book are exempt from the second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::body;
+use super::problem::{Code, Problem};
+use crate::config::Config;
+use crate::state::AppState;
+
+/// Largest sum of header names and values, in bytes.
+pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Largest body of all routes but imports, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// The bounds of one server.
+pub(crate) struct Limits {
+    requests: Arc<Semaphore>,
+    csv_exports: Arc<Semaphore>,
+    request_timeout: Duration,
+    import_bytes: usize,
+}
+
+impl Limits {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(config.max_concurrent_requests)),
+            csv_exports: Arc::new(Semaphore::new(config.max_csv_exports)),
+            request_timeout: Duration::from_secs(config.request_timeout_secs),
+            import_bytes: config.max_import_mib.saturating_mul(1024 * 1024),
+        }
+    }
+
+    /// Largest body this request may carry, in bytes.
+    pub(crate) fn body_bytes(&self, request: &Request) -> usize {
+        if is_import(request) { self.import_bytes } else { MAX_BODY_BYTES }
+    }
+
+    /// A place among the CSV exports; keep it until the last byte is sent.
+    #[allow(dead_code, reason = "taken by the CSV reports")]
+    pub(crate) fn csv_export(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.csv_exports.clone().try_acquire_owned().map_err(|_| {
+            Problem::new(Code::Overloaded, "as many CSV exports as allowed are running; try again soon")
+                .retry_after(5)
+        })
+    }
+}
+
+/// Middleware: refuses oversized headers.
+pub(crate) async fn headers(request: Request, next: Next) -> Response {
+    let bytes: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes + request.uri().path_and_query().map_or(0, |uri| uri.as_str().len()) > MAX_HEADER_BYTES {
+        let message = format!("the address and headers may have at most {MAX_HEADER_BYTES} bytes together");
+        return Problem::new(Code::HeadersTooLarge, message).into_response();
+    }
+    next.run(request).await
+}
+
+/// Middleware: serves at most so many requests at once; more are refused at once, not queued.
+pub(crate) async fn concurrency(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/healthz" | "/readyz" | "/metrics") {
+        return next.run(request).await;
+    }
+    match state.limits.requests.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Problem::new(Code::Overloaded, "the server works on as many requests as it may; try again")
+            .retry_after(1)
+            .into_response(),
+    }
+}
+
+/// Middleware: gives a request its time.
+pub(crate) async fn timeout(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if is_import(&request) || request.uri().path().ends_with("/journals/process") {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(state.limits.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::Timeout, "the request took longer than allowed; try again or ask for less")
+            .retry_after(1)
+            .into_response(),
+    }
+}
+
+/// Middleware: refuses a body whose announced length is too large before anything reads it.
+pub(crate) async fn body_size(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let limit = state.limits.body_bytes(&request);
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = length.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
+        body::drain(request.into_body()).await;
+        return body::too_large(limit).into_response();
+    }
+    next.run(request).await
+}
+
+/// Imports are the one kind of request with a large body.
+pub(crate) fn is_import(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path().ends_with("/import")
+}

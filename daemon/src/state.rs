@@ -1,0 +1,53 @@
+//! What every handler can reach: configuration, store, identity, jobs, limits. Cheap to clone.
+//! New subsystems add a `pub(crate)` field here and build it in [`AppState::open`].
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::jobs::Jobs;
+use crate::server::idempotency::InFlight;
+use crate::server::limits::Limits;
+use crate::server::StartError;
+use crate::store::Store;
+
+/// Shared state of one running server.
+#[derive(Clone)]
+pub struct AppState {
+    /// Effective settings.
+    pub(crate) config: Arc<Config>,
+    /// The system store (`system.redb`).
+    pub(crate) store: Store,
+    /// Users, passwords and tokens.
+    pub(crate) identity: Arc<Identity>,
+    /// Background operations and their progress.
+    pub(crate) jobs: Jobs,
+    /// Request, export and connection bounds.
+    pub(crate) limits: Arc<Limits>,
+    /// Idempotency keys whose first request is still running.
+    pub(crate) in_flight: InFlight,
+    /// Cancelled once when the server stops; long streams end on it.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl AppState {
+    /// Opens the data folder (creating it if needed) and everything that lives on it.
+    ///
+    /// # Errors
+    /// When the folder cannot be created, the store cannot be opened (another process has it, or it is
+    /// damaged), or the signing key cannot be made.
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        let books_dir = config.data_dir.join("books");
+        std::fs::create_dir_all(&books_dir)
+            .map_err(|source| StartError::DataDir { path: books_dir.clone(), source })?;
+        let store = Store::open(&config.data_dir.join("system.redb"), config.cache_mib)?;
+        let config = Arc::new(config);
+        let shutdown = CancellationToken::new();
+        let identity = Arc::new(Identity::open(store.clone(), &config).await?);
+        let jobs = Jobs::open(store.clone(), shutdown.clone()).await?;
+        let limits = Arc::new(Limits::new(&config));
+        Ok(Self { config, store, identity, jobs, limits, in_flight: InFlight::default(), shutdown })
+    }
+}

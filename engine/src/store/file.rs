@@ -1,0 +1,85 @@
+//! The book file: opening, creating, transactions.
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, StorageBackend};
+
+use super::failed;
+use super::tables::{ReadStore, WriteStore};
+use crate::error::{Error, Result};
+
+/// An open book file. One writer at a time; readers see snapshots.
+pub(crate) struct BookFile {
+    db: Database,
+}
+
+impl BookFile {
+    /// Opens the file at `path`, creating it when absent. `cache_bytes` bounds the page cache.
+    pub fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+        let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(failed)?;
+        Self::prepare(db)
+    }
+
+    /// A book over any storage backend (memory, fault injection).
+    pub fn over(backend: impl StorageBackend, cache_bytes: usize) -> Result<Self> {
+        let db =
+            Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(failed)?;
+        Self::prepare(db)
+    }
+
+    /// A book in memory.
+    pub fn in_memory() -> Result<Self> {
+        Self::over(redb::backends::InMemoryBackend::new(), 16 << 20)
+    }
+
+    fn prepare(db: Database) -> Result<Self> {
+        let file = BookFile { db };
+        match file.read().and_then(|mut store| store.check_format()) {
+            Ok(()) => Ok(file),
+            Err(Error::Format(_)) if file.is_new()? => {
+                file.write(|store| store.set_format().map(|()| Some(())))?;
+                Ok(file)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_new(&self) -> Result<bool> {
+        let txn = self.db.begin_read().map_err(failed)?;
+        Ok(txn.list_tables().map_err(failed)?.next().is_none())
+    }
+
+    /// A snapshot.
+    pub fn read(&self) -> Result<ReadStore> {
+        let txn = self.db.begin_read().map_err(failed)?;
+        ReadStore::read(&txn)
+    }
+
+    /// One write transaction: committed durably when `work` returns `Some`, dropped without a trace otherwise.
+    pub fn write<R>(&self, work: impl FnOnce(&mut WriteStore<'_>) -> Result<Option<R>>) -> Result<Option<R>> {
+        let txn = self.db.begin_write().map_err(failed)?;
+        let outcome = {
+            let mut store = WriteStore::write(&txn)?;
+            let outcome = work(&mut store);
+            match outcome {
+                Ok(Some(_)) => store.flush().and(outcome),
+                other => other,
+            }
+        };
+        match outcome {
+            Ok(Some(result)) => {
+                txn.commit().map_err(failed)?;
+                Ok(Some(result))
+            }
+            other => {
+                txn.abort().map_err(failed)?;
+                other
+            }
+        }
+    }
+
+    /// Rewrites the file without free space. Needs exclusive access.
+    pub fn compact(&mut self) -> Result<bool> {
+        self.db.compact().map_err(failed)
+    }
+}

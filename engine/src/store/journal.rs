@@ -1,0 +1,100 @@
+//! Derived rows: the journal, the quarantine list, the open lots.
+
+use super::codec::{decode, encode};
+use super::tables::{Readable, Store, WriteStore};
+use crate::error::{Error, Result};
+use crate::id::{EventKey, instant_bytes};
+use crate::model::{JournalRow, LotKey, OpenLot, RowStatus};
+use crate::time::Timestamp;
+
+impl<T: Readable> Store<T> {
+    pub fn journal_row(&mut self, key: &EventKey) -> Result<Option<JournalRow>> {
+        self.journal.get(&key.to_bytes())?.map(decode).transpose()
+    }
+
+    /// The first row at or after the raw key `from`.
+    pub fn next_journal(&mut self, from: &[u8]) -> Result<Option<(EventKey, JournalRow)>> {
+        self.journal.at_or_after(from)?.map(journal_entry).transpose()
+    }
+
+    /// The last row before the raw key `bound` (`None`: the last of all).
+    pub fn previous_journal(&mut self, bound: Option<&[u8]>) -> Result<Option<(EventKey, JournalRow)>> {
+        self.journal.before(bound)?.map(journal_entry).transpose()
+    }
+
+    /// The key of the event `id` at instant `time`.
+    pub fn event_at(&mut self, time: Timestamp, id: &crate::id::EventId) -> Result<Option<EventKey>> {
+        let start = instant_bytes(time);
+        let mut found = None;
+        super::meta::for_each(&mut self.journal, &start, |raw, _| {
+            if !raw.starts_with(&start) {
+                return Ok(false);
+            }
+            let key = EventKey::from_bytes(raw)?;
+            let same = key.id == *id;
+            if same {
+                found = Some(key);
+            }
+            Ok(!same)
+        })?;
+        Ok(found)
+    }
+
+    pub fn next_quarantined(&mut self, from: &[u8]) -> Result<Option<EventKey>> {
+        self.quarantine.at_or_after(from)?.map(|(key, _)| EventKey::from_bytes(key)).transpose()
+    }
+
+    pub fn lot(&mut self, key: &LotKey) -> Result<Option<OpenLot>> {
+        self.lots.get(&key.to_bytes())?.map(decode).transpose()
+    }
+
+    /// The first lot at or after the raw key `from`, while it starts with `prefix`.
+    pub fn next_lot(&mut self, from: &[u8], prefix: &[u8]) -> Result<Option<(Vec<u8>, OpenLot)>> {
+        self.lots.at_or_after(from)?.filter(|row| row.0.starts_with(prefix)).map(lot_entry).transpose()
+    }
+
+    /// The last lot before the raw key `bound`, while it starts with `prefix`.
+    pub fn previous_lot(&mut self, bound: &[u8], prefix: &[u8]) -> Result<Option<(Vec<u8>, OpenLot)>> {
+        self.lots.before(Some(bound))?.filter(|row| row.0.starts_with(prefix)).map(lot_entry).transpose()
+    }
+}
+
+impl WriteStore<'_> {
+    pub fn put_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
+        let raw = key.to_bytes();
+        if matches!(row.status, RowStatus::Quarantined(_)) {
+            self.quarantine.put(&raw, Vec::new())?;
+        }
+        self.journal.put(&raw, encode(row)?)
+    }
+
+    pub fn remove_journal_row(&mut self, key: &EventKey) -> Result<()> {
+        let raw = key.to_bytes();
+        self.quarantine.remove(&raw)?;
+        if self.journal.remove(&raw)? {
+            Ok(())
+        } else {
+            Err(Error::Corrupt(format!("journal row {} is missing", key.id)))
+        }
+    }
+
+    pub fn put_lot(&mut self, lot: &OpenLot) -> Result<()> {
+        self.lots.put(&lot.key.to_bytes(), encode(lot)?)
+    }
+
+    pub fn remove_lot(&mut self, key: &LotKey) -> Result<()> {
+        if self.lots.remove(&key.to_bytes())? {
+            Ok(())
+        } else {
+            Err(Error::Corrupt(format!("lot {} is not open", key.lot_id())))
+        }
+    }
+}
+
+fn journal_entry(row: &(Vec<u8>, Vec<u8>)) -> Result<(EventKey, JournalRow)> {
+    Ok((EventKey::from_bytes(&row.0)?, decode(&row.1)?))
+}
+
+fn lot_entry(row: &(Vec<u8>, Vec<u8>)) -> Result<(Vec<u8>, OpenLot)> {
+    Ok((row.0.clone(), decode(&row.1)?))
+}

@@ -1,0 +1,222 @@
+//! Single values and small tables: settings, mark, version, totals, connections, annotations, tags, changes.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::blockmap::BlockMap;
+use super::codec::{decode, encode};
+use super::tables::{Readable, Store, WriteStore};
+use crate::error::{Error, Result};
+use crate::id::{ConnectionNo, EventId};
+use crate::model::{Annotation, Connection, Settings, Totals};
+use crate::time::Timestamp;
+
+/// Format version of the whole file.
+pub(crate) const FORMAT: u32 = 1;
+
+/// One write, as the change log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// When, by the caller's clock.
+    pub at: Timestamp,
+    /// Which operation.
+    pub operation: String,
+    /// Rows it wrote or removed.
+    pub rows: u64,
+}
+
+/// A tag the user defined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// Its public id (a UUID in text form).
+    pub id: String,
+    /// Canonical identifier, lower case.
+    pub code: String,
+    /// Display name.
+    pub label: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl<T: Readable> Store<T> {
+    fn single<V: DeserializeOwned>(&mut self, name: &str) -> Result<Option<V>> {
+        self.meta.get(name.as_bytes())?.map(decode).transpose()
+    }
+
+    pub fn check_format(&mut self) -> Result<()> {
+        match self.single::<u32>("format")? {
+            Some(FORMAT) => Ok(()),
+            Some(other) => Err(Error::Format(format!("file format {other}, this version reads {FORMAT}"))),
+            None => Err(Error::Format("no format version".into())),
+        }
+    }
+
+    pub fn settings(&mut self) -> Result<Settings> {
+        Ok(self.single("settings")?.unwrap_or_default())
+    }
+
+    pub fn totals(&mut self) -> Result<Totals> {
+        Ok(self.single("totals")?.unwrap_or_default())
+    }
+
+    /// The instant from which derived rows may be wrong.
+    pub fn dirty_from(&mut self) -> Result<Option<Timestamp>> {
+        Ok(self.single::<Option<Timestamp>>("dirty_from")?.flatten())
+    }
+
+    /// The number of writes the book has seen.
+    pub fn version(&mut self) -> Result<u64> {
+        Ok(self.single("version")?.unwrap_or(0))
+    }
+
+    pub fn rates_cursor(&mut self) -> Result<u64> {
+        Ok(self.single("rates_cursor")?.unwrap_or(0))
+    }
+
+    pub fn next_connection(&mut self) -> Result<u32> {
+        Ok(self.single("next_connection")?.unwrap_or(1))
+    }
+
+    pub fn connections(&mut self) -> Result<Vec<Connection>> {
+        all(&mut self.connections)
+    }
+
+    pub fn sync_state(&mut self, no: ConnectionNo) -> Result<Option<Vec<u8>>> {
+        Ok(self.sync_states.get(&no.0.to_be_bytes())?.map(<[u8]>::to_vec))
+    }
+
+    pub fn annotation(&mut self, id: &EventId) -> Result<Option<Annotation>> {
+        self.annotations.get(id.as_str().as_bytes())?.map(decode).transpose()
+    }
+
+    pub fn all_annotations(&mut self) -> Result<Vec<(EventId, Annotation)>> {
+        let mut found = Vec::new();
+        for_each(&mut self.annotations, &[], |key, value| {
+            let id = String::from_utf8(key.to_vec()).map_err(|_| Error::Corrupt("annotation key".into()))?;
+            found.push((EventId::from_text(id), decode(value)?));
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
+    pub fn tag(&mut self, code: &str) -> Result<Option<Tag>> {
+        self.tags.get(code.as_bytes())?.map(decode).transpose()
+    }
+
+    pub fn all_tags(&mut self) -> Result<Vec<Tag>> {
+        all(&mut self.tags)
+    }
+
+    pub fn changes_after(&mut self, version: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+        let mut found = Vec::new();
+        for_each(&mut self.changes, &version.saturating_add(1).to_be_bytes(), |key, value| {
+            let key = <[u8; 8]>::try_from(key).map_err(|_| Error::Corrupt("change key".into()))?;
+            found.push((u64::from_be_bytes(key), decode(value)?));
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+}
+
+impl WriteStore<'_> {
+    fn set_single<V: Serialize>(&mut self, name: &str, value: &V) -> Result<()> {
+        self.meta.put(name.as_bytes(), encode(value)?)
+    }
+
+    pub fn set_format(&mut self) -> Result<()> {
+        self.set_single("format", &FORMAT)
+    }
+
+    pub fn set_settings(&mut self, settings: &Settings) -> Result<()> {
+        self.set_single("settings", settings)
+    }
+
+    pub fn set_totals(&mut self, totals: &Totals) -> Result<()> {
+        self.set_single("totals", totals)
+    }
+
+    pub fn set_dirty_from(&mut self, from: Option<Timestamp>) -> Result<()> {
+        self.set_single("dirty_from", &from)
+    }
+
+    /// Lowers the mark to `from`; what is not booked yet (the end of time) needs no mark.
+    pub fn lower_mark(&mut self, from: Timestamp) -> Result<()> {
+        let lower = self.dirty_from()?.is_none_or(|mark| from < mark);
+        if lower && from < Timestamp::MAX { self.set_dirty_from(Some(from)) } else { Ok(()) }
+    }
+
+    pub fn set_rates_cursor(&mut self, cursor: u64) -> Result<()> {
+        self.set_single("rates_cursor", &cursor)
+    }
+
+    pub fn set_next_connection(&mut self, next: u32) -> Result<()> {
+        self.set_single("next_connection", &next)
+    }
+
+    pub fn put_connection(&mut self, connection: &Connection) -> Result<()> {
+        self.connections.put(&connection.no.0.to_be_bytes(), encode(connection)?)
+    }
+
+    pub fn remove_connection(&mut self, no: ConnectionNo) -> Result<()> {
+        self.connections.remove(&no.0.to_be_bytes())?;
+        self.sync_states.remove(&no.0.to_be_bytes())?;
+        Ok(())
+    }
+
+    pub fn put_sync_state(&mut self, no: ConnectionNo, state: Vec<u8>) -> Result<()> {
+        self.sync_states.put(&no.0.to_be_bytes(), state)
+    }
+
+    /// Stores an annotation; an empty one is removed.
+    pub fn put_annotation(&mut self, id: &EventId, annotation: &Annotation) -> Result<()> {
+        if *annotation == Annotation::default() {
+            self.annotations.remove(id.as_str().as_bytes())?;
+            return Ok(());
+        }
+        self.annotations.put(id.as_str().as_bytes(), encode(annotation)?)
+    }
+
+    pub fn put_tag(&mut self, tag: &Tag) -> Result<()> {
+        self.tags.put(tag.code.as_bytes(), encode(tag)?)
+    }
+
+    pub fn remove_tag(&mut self, code: &str) -> Result<bool> {
+        self.tags.remove(code.as_bytes())
+    }
+
+    /// Appends the change-log row that every write ends with; returns the new version.
+    pub fn log(&mut self, at: Timestamp, operation: &str, rows: u64) -> Result<u64> {
+        let version = self.version()? + 1;
+        let change = Change { at, operation: operation.to_owned(), rows };
+        self.changes.put(&version.to_be_bytes(), encode(&change)?)?;
+        self.set_single("version", &version)?;
+        Ok(version)
+    }
+}
+
+/// Calls `visit` on every row from `start` on until it returns `false`.
+pub(crate) fn for_each<T: Readable>(
+    map: &mut BlockMap<T>,
+    start: &[u8],
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool>,
+) -> Result<()> {
+    let mut from = start.to_vec();
+    while let Some((key, value)) = map.at_or_after(&from)? {
+        if !visit(key, value)? {
+            break;
+        }
+        from.clear();
+        from.extend_from_slice(key);
+        from.push(0);
+    }
+    Ok(())
+}
+
+fn all<T: Readable, V: DeserializeOwned>(map: &mut BlockMap<T>) -> Result<Vec<V>> {
+    let mut found = Vec::new();
+    for_each(map, &[], |_, value| {
+        found.push(decode(value)?);
+        Ok(true)
+    })?;
+    Ok(found)
+}
