@@ -157,7 +157,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use proptest::prelude::*;
+    use proptest::prelude::{prop_assert, proptest};
 
     use super::*;
     use crate::journal::samples::{any_row, booked, disposal, no, rail, usd};

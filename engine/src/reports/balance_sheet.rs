@@ -11,7 +11,7 @@ use super::figures::net_text;
 use super::{ReportContext, ReportHead};
 use crate::error::Result;
 use crate::journal::chart::{self, Root};
-use crate::model::{Account, AccountTotal, Asset, Totals};
+use crate::model::{Account, AccountTotal, Asset, Connection, Totals};
 use crate::time::Timestamp;
 
 /// The report.
@@ -136,7 +136,7 @@ fn group_node(ctx: &ReportContext<'_>, lines: &[Line<'_>]) -> Result<AccountNode
 }
 
 fn connection_balances(ctx: &ReportContext<'_>, lines: &[Line<'_>]) -> Result<Vec<ConnectionBalance>> {
-    let one = |connection: &crate::model::Connection| {
+    let one = |connection: &Connection| {
         let mine = lines.iter().filter(|line| chart::leaf(line.0.0) == Some(connection.no));
         Ok(ConnectionBalance {
             connection_id: connection.id.clone(),

@@ -299,7 +299,7 @@ fn write_line(ctx: &ReportContext<'_>, line: &CapitalGainsRow, table: &mut Table
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
+    use proptest::prelude::{prop, prop_assert_eq, proptest};
     use rust_decimal::Decimal;
 
     use super::*;

@@ -187,10 +187,12 @@ const COLUMNS: [&str; 12] = [
 ];
 
 fn write_line(ctx: &ReportContext<'_>, line: &JournalEntryRow, table: &mut Table<'_>) -> Result<()> {
-    let size = |shown: &Option<String>| match (shown, line.amount) {
-        (None, _) => Ok(String::new()),
-        (Some(_), Amount::Btc(quantity)) => Ok(magnitude(quantity)?.to_btc_text()),
-        (Some(text), Amount::Fiat(..)) => Ok::<_, crate::Error>(text.clone()),
+    let size = |shown: &Option<String>| -> Result<String> {
+        match (shown, line.amount) {
+            (None, _) => Ok(String::new()),
+            (Some(_), Amount::Btc(quantity)) => Ok(magnitude(quantity)?.to_btc_text()),
+            (Some(text), Amount::Fiat(..)) => Ok(text.clone()),
+        }
     };
     table.row([
         Cell::text(&line.event_id),
@@ -213,7 +215,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use proptest::prelude::*;
+    use proptest::prelude::{prop, prop_assert, proptest};
     use rust_decimal::Decimal;
 
     use super::*;
