@@ -64,17 +64,23 @@ impl Entry<'_> {
     }
 
     fn disposed(&mut self, disposal: &BookedDisposal) -> Result<()> {
-        let BookedDisposal { quantity, fee, value, .. } = *disposal;
-        let fee_value = share(value, fee.get(), quantity.get())?;
+        let BookedDisposal { quantity, fee, .. } = *disposal;
+        let (value, fee_value) = values(disposal)?;
         let total_value = value.add(fee_value.unwrap_or_default())?;
         let left = Msats::ZERO.sub(quantity.add(fee)?)?;
         self.btc(self.bitcoin(disposal.connection), left, Some(negative(total_value)?));
         self.btc(Account::Counter(disposal.counter), quantity, Some(value));
         self.btc(Account::Counter(disposal.fee_account), fee, fee_value);
         let Some((currency, amount, fee)) = disposal.received else { return Ok(()) };
-        let (fee_value, net_value) = (disposal.fiat_fee, value.sub(disposal.fiat_fee)?);
+        // A fee in another currency is no part of what was received.
+        let fee_value = if fee == Fiat::ZERO { Fiat::ZERO } else { disposal.fiat_fee };
         self.fiat(CONVERSION, currency, negative(amount)?, Some(negative(value)?));
-        self.fiat(Account::Fiat(disposal.connection), currency, amount.sub(fee)?, Some(net_value));
+        self.fiat(
+            Account::Fiat(disposal.connection),
+            currency,
+            amount.sub(fee)?,
+            Some(value.sub(fee_value)?),
+        );
         self.fiat(EXCHANGE_FEES, currency, fee, Some(fee_value));
         Ok(())
     }
@@ -139,7 +145,19 @@ fn known_cost(cost: Fiat) -> Option<Fiat> {
     (cost != Fiat::ZERO).then_some(cost)
 }
 
-/// `value` of `whole` units, for `part` more units at the same price; `None` when the price is not known.
+/// The values of the quantity and of the bitcoin fee of `disposal`.
+///
+/// A sale states the value of its quantity, so the fee's comes on top; what leaves at cost states that of both.
+fn values(disposal: &BookedDisposal) -> Result<(Fiat, Option<Fiat>)> {
+    let BookedDisposal { quantity, fee, value, .. } = *disposal;
+    if disposal.realises {
+        return Ok((value, share(value, fee.get(), quantity.get())?));
+    }
+    let fee_value = share(value, fee.get(), quantity.add(fee)?.get())?;
+    Ok((value.sub(fee_value.unwrap_or_default())?, fee_value))
+}
+
+/// The value of `part` units at the price that makes `whole` units worth `value`; `None` when the price is not known.
 fn share(value: Fiat, part: i64, whole: i64) -> Result<Option<Fiat>> {
     if part == 0 {
         return Ok(Some(Fiat::ZERO));
@@ -157,7 +175,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use proptest::prelude::*;
+    use proptest::prelude::{prop_assert, proptest};
 
     use super::*;
     use crate::journal::samples::{any_row, booked, disposal, no, rail, usd};
@@ -215,6 +233,18 @@ mod tests {
             (EXCHANGE_FEES, cash(30), Some(30)),
         ];
         assert_eq!(lines(BookedStep::Disposed(Box::new(sold))), expected);
+    }
+
+    #[test]
+    fn a_gift_leaves_at_its_cost_fee_included() {
+        let mut gift = disposal(2, 4_000, 1_000);
+        (gift.realises, gift.gross, gift.value) = (false, usd(0), usd(1_001));
+        let expected = vec![
+            (PLACE, btc(-5_000), Some(-1_001)),
+            (Account::Counter(Counter::ExpensesExternal), btc(4_000), Some(801)),
+            (Account::Counter(Counter::NetworkFees), btc(1_000), Some(200)),
+        ];
+        assert_eq!(lines(BookedStep::Disposed(Box::new(gift))), expected);
     }
 
     #[test]

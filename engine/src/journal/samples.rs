@@ -1,6 +1,6 @@
 //! Rows for tests: hand-sized builders and a generator of every shape a booked row can take.
 
-use proptest::prelude::*;
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
 use crate::id::{ConnectionNo, EventId, EventKey, Rank};
 use crate::model::{

@@ -133,7 +133,7 @@ fn open(totals: &mut Totals, effect: &LotEffect, sign: Sign) -> Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
+    use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     use super::*;
     use crate::journal::postings;
