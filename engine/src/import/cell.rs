@@ -64,7 +64,8 @@ pub(super) fn time(text: &str, zone: &Zone) -> Result<Timestamp, Problem> {
             format!("{} is not a date or time; {wanted}", quoted(text))
         });
     }
-    let at = zone.parse(text).ok_or_else(|| format!("{} is not a valid date or time; {wanted}", quoted(text)))?;
+    let at =
+        zone.parse(text).ok_or_else(|| format!("{} is not a valid date or time; {wanted}", quoted(text)))?;
     if at < GENESIS {
         return Err(format!("{} is before bitcoin existed (2009-01-03)", quoted(text)));
     }
@@ -91,8 +92,12 @@ pub(super) fn quantity(text: &str, unit: Unit) -> Result<Msats, Problem> {
 
 /// A fiat amount in major units of `currency`: not negative, no finer than its minor unit.
 pub(super) fn fiat(text: &str, currency: Currency) -> Result<Fiat, Problem> {
-    const MINOR: [&str; 4] =
-        ["a whole unit of this currency", "one decimal", "the minor unit (2 decimals)", "the minor unit (3 decimals)"];
+    const MINOR: [&str; 4] = [
+        "a whole unit of this currency",
+        "one decimal",
+        "the minor unit (2 decimals)",
+        "the minor unit (3 decimals)",
+    ];
     let places = currency.exponent();
     fixed(text, places, MINOR.get(places as usize).copied().unwrap_or("the minor unit")).map(Fiat::new)
 }
@@ -165,7 +170,10 @@ pub(super) fn asset(text: &str, book: Currency) -> Result<Asset, Problem> {
         return Ok(Asset::Fiat(currency));
     }
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(format!("{} is not a ticker; use BTC, a currency code or another asset's ticker", quoted(text)));
+        return Err(format!(
+            "{} is not a ticker; use BTC, a currency code or another asset's ticker",
+            quoted(text)
+        ));
     }
     let mut ticker = [0; 8];
     let mut used = 0;
@@ -246,7 +254,10 @@ pub(super) fn lots(text: &str) -> Result<Vec<(String, Msats)>, Problem> {
     for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         let pair = part.rsplit_once(':').map(|(event, amount)| (event.trim(), amount.trim()));
         let Some((event, amount)) = pair.filter(|(event, _)| !event.is_empty()) else {
-            return Err(format!("{} is not an event id and an amount in BTC, e.g. c1.buy-1:0.5", quoted(part)));
+            return Err(format!(
+                "{} is not an event id and an amount in BTC, e.g. c1.buy-1:0.5",
+                quoted(part)
+            ));
         };
         let amount = quantity(amount, Unit::Btc)?;
         if amount.is_zero() {

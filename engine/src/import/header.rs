@@ -117,8 +117,13 @@ impl Header {
             (false, false) => return Err(HeaderError::Missing("timestamp (or date)")),
             _ => {}
         }
-        if ![Column::AmountBtc, Column::AmountSat, Column::AmountMsat, Column::FromAmount].into_iter().any(has) {
-            return Err(HeaderError::Missing("amount_btc (or amount_sat, amount_msat; a trade has from_amount)"));
+        if ![Column::AmountBtc, Column::AmountSat, Column::AmountMsat, Column::FromAmount]
+            .into_iter()
+            .any(has)
+        {
+            return Err(HeaderError::Missing(
+                "amount_btc (or amount_sat, amount_msat; a trade has from_amount)",
+            ));
         }
         Ok(())
     }

@@ -49,7 +49,9 @@ impl Identities {
         let mut name = String::with_capacity(36);
         name.push('h');
         for byte in key {
-            name.extend([byte >> 4, byte & 15].map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('0')));
+            name.extend(
+                [byte >> 4, byte & 15].map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('0')),
+            );
         }
         name.push('-');
         name.push_str(&occurrence.to_string());

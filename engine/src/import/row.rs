@@ -30,8 +30,9 @@ impl<'a> Cells<'a> {
         let wrong = |column: &str, problem| RowError { line: record.line, column: column.into(), problem };
         let (cells, width) = (record.ends.len(), header.width);
         if cells != width {
-            let problem =
-                format!("has {cells} cells, the header has {width}; quote cells that hold a separator or a line break");
+            let problem = format!(
+                "has {cells} cells, the header has {width}; quote cells that hold a separator or a line break"
+            );
             return Err(wrong("", problem));
         }
         let text = std::str::from_utf8(&record.bytes).map_err(|error| {
@@ -140,13 +141,18 @@ fn read_time(cells: &Cells<'_>, context: &ImportContext) -> Result<Timestamp, Wr
 }
 
 fn read_quantity(cells: &Cells<'_>, kind: PlainKind) -> Result<Msats, Wrong> {
-    cells.forbid(&TRADE, || format!("is for trades; a {} has amount_btc, amount_sat or amount_msat", kind_name(kind)))?;
+    cells.forbid(&TRADE, || {
+        format!("is for trades; a row of type {} has amount_btc, amount_sat or amount_msat", kind_name(kind))
+    })?;
     match cells.quantity(AMOUNTS)? {
         Some((_, quantity)) if !quantity.is_zero() => Ok(quantity),
-        Some((column, _)) => Err(Wrong { column, problem: format!("is zero; a {} has a quantity", kind_name(kind)) }),
+        Some((column, _)) => Err(Wrong {
+            column,
+            problem: format!("is zero; a row of type {} has a quantity", kind_name(kind)),
+        }),
         None => {
             let problem = format!(
-                "is blank; a {} has its quantity in amount_btc, amount_sat or amount_msat",
+                "is blank; a row of type {} has its quantity in amount_btc, amount_sat or amount_msat",
                 kind_name(kind)
             );
             let present = AMOUNTS.into_iter().find(|column| cells.header.place(*column).is_some());
@@ -200,7 +206,9 @@ fn read_money(
         _ => None,
     };
     if traded.is_some() {
-        cells.forbid(&[Column::FiatValue], || "is not for a trade with a fiat side, which is its value".into())?;
+        cells.forbid(&[Column::FiatValue], || {
+            "is not for a trade with a fiat side, which is its value".into()
+        })?;
     }
     let value = amount(Column::FiatValue)?;
     if value.is_none() && matches!(kind, PlainKind::Buy | PlainKind::Sell) {
@@ -215,7 +223,9 @@ fn read_money(
         cell::fiat(text, fee_currency)
     })?;
     if !carries_cost(kind) {
-        cells.forbid(&CARRIED, || format!("is for opening_balance and gift_in, not for a {}", kind_name(kind)))?;
+        cells.forbid(&CARRIED, || {
+            format!("is for opening_balance and gift_in, not for {}", kind_name(kind))
+        })?;
     }
     Ok(Money { value, fee, cost_basis: amount(Column::CostBasis)?, at_gift: amount(Column::FmvAtGift)? })
 }
@@ -276,7 +286,10 @@ fn read_lots(
     fee: Msats,
 ) -> Result<Vec<(String, Msats)>, Problem> {
     let Some(quantity) = leaving else {
-        return Err(format!("is for rows in which bitcoin leaves; in this {} none does", kind_name(kind)));
+        return Err(format!(
+            "is for rows in which bitcoin leaves; in this row of type {} none does",
+            kind_name(kind)
+        ));
     };
     let lots = cell::lots(text)?;
     let too_large = |_| format!("{} adds up to more than there can be", quoted(text));

@@ -149,7 +149,10 @@ impl Splitter {
                 self.state = State::Quoted;
             }
             (State::QuoteInQuoted, _) => {
-                return Err(row_error(line, "has text after a closing quote; double the quotes inside a cell".into()));
+                return Err(row_error(
+                    line,
+                    "has text after a closing quote; double the quotes inside a cell".into(),
+                ));
             }
             _ => {
                 record.bytes.push(byte);
@@ -162,9 +165,10 @@ impl Splitter {
     fn finish(&mut self, record: &mut RawRecord) -> Result<bool, RowError> {
         match std::mem::replace(&mut self.state, State::RecordStart) {
             State::RecordStart => Ok(false),
-            State::Quoted => {
-                Err(row_error(self.quote_line, "opens a quote that is never closed; the rest is unread".into()))
-            }
+            State::Quoted => Err(row_error(
+                self.quote_line,
+                "opens a quote that is never closed; the rest is unread".into(),
+            )),
             State::CellStart | State::Plain | State::QuoteInQuoted => {
                 record.ends.push(record.bytes.len());
                 Ok(true)
