@@ -2,11 +2,10 @@
 //!
 //! Owns: which cells a type needs, allows and forbids. A cell that would have no meaning is refused, not ignored.
 
-use super::RowError;
-use super::cell::{self, Asset, Problem, Unit, kind_name};
+use super::cell::{self, Asset, Problem, Unit, kind_name, quoted};
 use super::header::{Column, Header};
 use super::split::RawRecord;
-use super::{ImportContext, cell::quoted};
+use super::{ImportContext, RowError};
 use crate::model::{PlainExtra, PlainKind, PlainRecord, Side};
 use crate::money::{Currency, Fiat, Msats};
 use crate::time::Timestamp;
