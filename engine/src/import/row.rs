@@ -2,11 +2,10 @@
 //!
 //! Owns: which cells a type needs, allows and forbids. A cell that would have no meaning is refused, not ignored.
 
-use super::RowError;
-use super::cell::{self, Asset, Problem, Unit, kind_name};
+use super::cell::{self, Asset, Problem, Unit, kind_name, quoted};
 use super::header::{Column, Header};
 use super::split::RawRecord;
-use super::{ImportContext, cell::quoted};
+use super::{ImportContext, RowError};
 use crate::model::{PlainExtra, PlainKind, PlainRecord, Side};
 use crate::money::{Currency, Fiat, Msats};
 use crate::time::Timestamp;
@@ -142,16 +141,17 @@ fn read_time(cells: &Cells<'_>, context: &ImportContext) -> Result<Timestamp, Wr
 
 fn read_quantity(cells: &Cells<'_>, kind: PlainKind) -> Result<Msats, Wrong> {
     cells.forbid(&TRADE, || {
-        format!("is for trades; a {} has amount_btc, amount_sat or amount_msat", kind_name(kind))
+        format!("is for trades; a row of type {} has amount_btc, amount_sat or amount_msat", kind_name(kind))
     })?;
     match cells.quantity(AMOUNTS)? {
         Some((_, quantity)) if !quantity.is_zero() => Ok(quantity),
-        Some((column, _)) => {
-            Err(Wrong { column, problem: format!("is zero; a {} has a quantity", kind_name(kind)) })
-        }
+        Some((column, _)) => Err(Wrong {
+            column,
+            problem: format!("is zero; a row of type {} has a quantity", kind_name(kind)),
+        }),
         None => {
             let problem = format!(
-                "is blank; a {} has its quantity in amount_btc, amount_sat or amount_msat",
+                "is blank; a row of type {} has its quantity in amount_btc, amount_sat or amount_msat",
                 kind_name(kind)
             );
             let present = AMOUNTS.into_iter().find(|column| cells.header.place(*column).is_some());
@@ -223,7 +223,7 @@ fn read_money(
     })?;
     if !carries_cost(kind) {
         cells.forbid(&CARRIED, || {
-            format!("is for opening_balance and gift_in, not for a {}", kind_name(kind))
+            format!("is for opening_balance and gift_in, not for {}", kind_name(kind))
         })?;
     }
     Ok(Money { value, fee, cost_basis: amount(Column::CostBasis)?, at_gift: amount(Column::FmvAtGift)? })
@@ -285,7 +285,10 @@ fn read_lots(
     fee: Msats,
 ) -> Result<Vec<(String, Msats)>, Problem> {
     let Some(quantity) = leaving else {
-        return Err(format!("is for rows in which bitcoin leaves; in this {} none does", kind_name(kind)));
+        return Err(format!(
+            "is for rows in which bitcoin leaves; in this row of type {} none does",
+            kind_name(kind)
+        ));
     };
     let lots = cell::lots(text)?;
     let too_large = |_| format!("{} adds up to more than there can be", quoted(text));

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn cells_and_line_numbers() {
-        let table: &[(&str, &[(u64, &[&str])])] = &[
+        type Expected = &'static [(u64, &'static [&'static str])];
+        let table: &[(&str, Expected)] = &[
             ("a,b\n1,2\n", &[(1, &["a", "b"]), (2, &["1", "2"])]),
             ("a,b\r\n1,2", &[(1, &["a", "b"]), (2, &["1", "2"])]),
             ("a\r1\r\r2", &[(1, &["a"]), (2, &["1"]), (4, &["2"])]),
