@@ -71,9 +71,13 @@ fn build_nacre() -> Result<PathBuf> {
         Some(name) => name,
     };
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        // The whole workspace, so that cargo unifies features as `cargo test --workspace` did and rebuilds nothing.
-        .args(["build", "--quiet", "--workspace", "--bin", "nacre", "--profile", profile])
+    let mut command = Command::new(cargo);
+    for (name, _) in env::vars_os().filter(|(name, _)| describes_this_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    let output = command
+        // Naming a test makes cargo choose the same features as `cargo test --workspace`, so nothing is built twice.
+        .args(["build", "--quiet", "--workspace", "--bin", "nacre", "--test", "tidy", "--profile", profile])
         .arg("--target-dir")
         .arg(target_folder)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
@@ -84,4 +88,12 @@ fn build_nacre() -> Result<PathBuf> {
         return Err(HarnessError::Failed(format!("cargo build of nacre failed: {}", said.trim())));
     }
     Ok(profile_folder.join("nacre"))
+}
+
+/// What `cargo test` tells a test about its package. Some build scripts watch these, so they would run again, and all
+/// that stands on them would be compiled again.
+fn describes_this_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_PACKAGE"]
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
 }

@@ -114,7 +114,8 @@ fn unwraps(source: &Source, findings: &mut Vec<Finding>) {
 
 fn globs(source: &Source, product: &[NamedPath], tests: &[NamedPath], findings: &mut Vec<Finding>) {
     let in_product = product.iter().filter(|path| path.ends_with(&["*"]));
-    let in_tests = tests.iter().filter(|path| path.ends_with(&["*"]) && path.segments != ["super", "*"]);
+    let usual = |path: &NamedPath| path.segments == ["super", "*"] || path.ends_with(&["prelude", "*"]);
+    let in_tests = tests.iter().filter(|path| path.ends_with(&["*"]) && !usual(path));
     for path in in_product.chain(in_tests) {
         findings.push(Finding::new(source, path.line, "glob import"));
     }

@@ -67,7 +67,9 @@ fn unwrap_is_refused_outside_tests_only() {
 }
 
 #[test]
-fn glob_imports_are_refused_but_for_super_in_tests() {
+fn glob_imports_are_refused_but_for_super_and_preludes_in_tests() {
+    refused("daemon/src/x.rs", "use proptest::prelude::*;\n", 2, "glob import");
+    accepted("daemon/src/x.rs", "#[cfg(test)]\nmod tests {\n    use proptest::prelude::*;\n}\n");
     refused("daemon/src/x.rs", "use std::{\n    fmt,\n    io::*,\n};\n", 4, "glob import");
     refused("daemon/src/x.rs", "use super::*;\n", 2, "glob import");
     refused("daemon/src/x.rs", "#[cfg(test)]\nmod tests {\n    use std::io::*;\n}\n", 4, "glob import");
