@@ -132,6 +132,7 @@ impl Booker<'_> {
         open(store, OpenLot { key, quantity, cost: value.add(fee)? }, &mut draft.effects)?;
         let paid = fiat_leg(counter, basis, fiat_fee);
         draft.steps.push(BookedStep::Acquired { connection, quantity, counter, value, paid });
+        draft.steps.extend(fee_apart(connection, paid, fiat_fee, fee));
         Ok(())
     }
 
@@ -144,16 +145,13 @@ impl Booker<'_> {
     ) -> Result<(), Stop> {
         let need = leaving.quantity.add(leaving.fee)?;
         let pool = pool_of(self.settings, leaving.connection);
-        let (gross, fiat_fee) = match leaving.realises {
-            true => {
-                let gross = draft.valuer.value(store, leaving.quantity, leaving.basis)?;
-                let fee = match leaving.fiat_fee {
-                    Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
-                    None => Fiat::ZERO,
-                };
-                (gross, fee)
-            }
-            false => (Fiat::ZERO, Fiat::ZERO),
+        let gross = match leaving.realises {
+            true => draft.valuer.value(store, leaving.quantity, leaving.basis)?,
+            false => Fiat::ZERO,
+        };
+        let fiat_fee = match leaving.fiat_fee {
+            Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
+            None => Fiat::ZERO,
         };
         let takes = match named {
             [] => plan_by_method(store, self.settings.method, pool, need)?,
@@ -163,6 +161,7 @@ impl Booker<'_> {
         take(store, &takes, purpose, &mut draft.effects)?;
         let slices = self.slices(&takes, gross, fiat_fee, draft.key.time)?;
         let cost = Fiat::sum(takes.iter().map(|take| take.cost))?;
+        let received = fiat_leg(leaving.counter, leaving.basis, leaving.fiat_fee);
         draft.steps.push(BookedStep::Disposed(Box::new(BookedDisposal {
             connection: leaving.connection,
             quantity: leaving.quantity,
@@ -173,9 +172,10 @@ impl Booker<'_> {
             gross,
             fiat_fee,
             value: if leaving.realises { gross } else { cost },
-            received: fiat_leg(leaving.counter, leaving.basis, leaving.fiat_fee),
+            received,
             slices,
         })));
+        draft.steps.extend(fee_apart(leaving.connection, received, leaving.fiat_fee, fiat_fee));
         Ok(())
     }
 
@@ -313,4 +313,16 @@ fn fiat_leg(counter: Counter, basis: Basis, fee: Option<(Currency, Fiat)>) -> Op
         }
         _ => None,
     }
+}
+
+/// The fee that the fiat side does not carry: a fee never disappears.
+fn fee_apart(
+    connection: ConnectionNo,
+    side: Option<(Currency, Fiat, Fiat)>,
+    fee: Option<(Currency, Fiat)>,
+    value: Fiat,
+) -> Option<BookedStep> {
+    let (currency, fee) = fee.filter(|(_, fee)| *fee != Fiat::ZERO)?;
+    let carried = side.is_some_and(|(of, _, _)| of == currency);
+    (!carried).then_some(BookedStep::FiatFee { connection, currency, fee, value })
 }

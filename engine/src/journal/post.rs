@@ -46,6 +46,11 @@ impl Entry<'_> {
                 let place = self.bitcoin(connection);
                 self.transfer(place, Account::Counter(account), quantity, known_cost(cost))
             }
+            BookedStep::FiatFee { connection, currency, fee, value } => {
+                self.fiat(Account::Fiat(connection), currency, negative(fee)?, Some(negative(value)?));
+                self.fiat(EXCHANGE_FEES, currency, fee, Some(value));
+                Ok(())
+            }
             BookedStep::FiatTraded { connection, from, to, fee } => {
                 self.fiat_traded(connection, from, to, fee)
             }

@@ -77,6 +77,17 @@ pub enum BookedStep {
         /// The cost carried.
         cost: Fiat,
     },
+    /// A fiat fee of a step that has no fiat side of its own in that currency.
+    FiatFee {
+        /// Where it was paid.
+        connection: ConnectionNo,
+        /// Its currency.
+        currency: Currency,
+        /// How much.
+        fee: Fiat,
+        /// Its value in the book's currency.
+        value: Fiat,
+    },
     /// One fiat currency for another.
     FiatTraded {
         /// Where.

@@ -3,9 +3,8 @@
 use super::codec::{decode, encode};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
-use crate::id::{EventKey, instant_bytes};
+use crate::id::EventKey;
 use crate::model::{JournalRow, LotKey, OpenLot, RowStatus};
-use crate::time::Timestamp;
 
 impl<T: Readable> Store<T> {
     pub fn journal_row(&mut self, key: &EventKey) -> Result<Option<JournalRow>> {
@@ -20,24 +19,6 @@ impl<T: Readable> Store<T> {
     /// The last row before the raw key `bound` (`None`: the last of all).
     pub fn previous_journal(&mut self, bound: Option<&[u8]>) -> Result<Option<(EventKey, JournalRow)>> {
         self.journal.before(bound)?.map(journal_entry).transpose()
-    }
-
-    /// The key of the event `id` at instant `time`.
-    pub fn event_at(&mut self, time: Timestamp, id: &crate::id::EventId) -> Result<Option<EventKey>> {
-        let start = instant_bytes(time);
-        let mut found = None;
-        super::meta::for_each(&mut self.journal, &start, |raw, _| {
-            if !raw.starts_with(&start) {
-                return Ok(false);
-            }
-            let key = EventKey::from_bytes(raw)?;
-            let same = key.id == *id;
-            if same {
-                found = Some(key);
-            }
-            Ok(!same)
-        })?;
-        Ok(found)
     }
 
     pub fn next_quarantined(&mut self, from: &[u8]) -> Result<Option<EventKey>> {
