@@ -363,3 +363,198 @@ fn key_kind(
 fn address_kind(address: &Address<NetworkUnchecked>) -> NetworkKind {
     if address.is_valid_for_network(bitcoin::Network::Bitcoin) { NetworkKind::Main } else { NetworkKind::Test }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    // Account keys of the BIP-39 test words "abandon … about": m/84'/0'/0' and m/84'/1'/0', and BIP-32's first vector.
+    const XPUB: &str = "xpub6CatWdiZiodmUeTDp8LT5or8nmbKNcuyvz7WyksVFkKB4RHwCD3XyuvPEbvqAQY3rAPshWcMLoP2fMFMKHPJ4ZeZXYVUhLv1VMrjPC7PW6V";
+    const ZPUB: &str = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs";
+    const TPUB: &str = "tpubDC8msFGeGuwnKG9Upg7DM2b4DaRqg3CUZa5g8v2SRQ6K4NSkxUgd7HsL2XVWbVm39yBA4LAxysQAm397zwQSQoQgewGiYZqrA9DsP4zbQ1M";
+    const XPUB_OTHER: &str = "xpub661MyMwAqRbcFtXgS5sYJABqqG9YLmC4Q1Rdap9gSE8NqtwybGhePY2gZ29ESFjqJoCu1Rupje8YtGqsefD265TMg7usUDFdp6W1EGMcet8";
+    const XPRV: &str = "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi";
+    const WIF: &str = "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ";
+    const POINT: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+
+    /// Fills in the keys above.
+    fn with_keys(text: &str) -> String {
+        [("XPUB2", XPUB_OTHER), ("XPUB", XPUB), ("ZPUB", ZPUB), ("TPUB", TPUB), ("XPRV", XPRV), ("WIF", WIF)]
+            .iter()
+            .chain(&[("POINT", POINT), ("FP", "73c5da0a")])
+            .fold(text.to_owned(), |text, (name, key)| text.replace(name, key))
+    }
+
+    fn parse(descriptor: &str, change: Option<&str>, network: Option<&str>) -> Result<WalletSpec, SpecError> {
+        WalletSpec::parse(&with_keys(descriptor), change.map(with_keys).as_deref(), None, network)
+    }
+
+    fn address(spec: &WalletSpec, keychain: u32, index: u32, network: bitcoin::Network) -> String {
+        let script = spec.script(&Secp256k1::verification_only(), keychain, index).unwrap();
+        Address::from_script(&script, network).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_multipath_descriptor_derives_the_published_addresses() {
+        let spec = parse("wpkh([FP/84h/0h/0h]XPUB/<0;1>/*)", None, Some("mainnet")).unwrap();
+        let main = bitcoin::Network::Bitcoin;
+        assert_eq!(spec.keychains(), 2);
+        assert_eq!(address(&spec, 0, 0, main), "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu");
+        assert_eq!(address(&spec, 0, 1, main), "bc1qnjg0jd8228aq7egyzacy8cys3knf9xvrerkf9g");
+        assert_eq!(address(&spec, 1, 0, main), "bc1q8c6fshw2dlwun7ekn9qwf37cu2rn755upcp6el");
+        let pair = parse("wpkh(XPUB/0/*)", Some("wpkh(XPUB/1/*)"), None).unwrap();
+        assert_eq!(address(&pair, 0, 1, main), address(&spec, 0, 1, main));
+        assert_eq!(address(&pair, 1, 7, main), address(&spec, 1, 7, main));
+        let test = parse("wpkh([FP/84'/1'/0']TPUB/0/*)", None, Some("signet")).unwrap();
+        assert_eq!(address(&test, 0, 0, bitcoin::Network::Signet), "tb1q6rz28mcfaxtmd6v789l9rrlrusdprr9pqcpvkl");
+    }
+
+    #[test]
+    fn good_descriptors_of_every_kind_and_network_are_read() {
+        let cases = [
+            ("wpkh(XPUB/0/*)", None, 1),
+            ("wpkh(XPUB/0/*)", Some("mainnet"), 1),
+            ("pkh([FP/44h/0h/0h]XPUB/<0;1>/*)", Some("bitcoin"), 2),
+            ("sh(wpkh([FP/49H/0H/0H]XPUB/0/*))", Some("mainnet"), 1),
+            ("tr([FP/86'/0'/0']XPUB/<0;1>/*)", Some("mainnet"), 2),
+            ("tr(TPUB/0/*)", Some("regtest"), 1),
+            ("wpkh(TPUB/0/*)", Some("testnet"), 1),
+            ("wpkh(TPUB/0/*)", Some("testnet4"), 1),
+            ("wpkh(TPUB/0/*)", Some("signet"), 1),
+            ("wpkh(TPUB/0/*)", None, 1),
+            ("wsh(sortedmulti(2,[FP/48h/0h/0h/2h]XPUB/<0;1>/*,XPUB2/<0;1>/*))", Some("mainnet"), 2),
+            ("wsh(and_v(v:pk(XPUB/0/*),older(144)))", Some("mainnet"), 1),
+            ("wpkh(XPUB/<0;1;2>/*)", None, 3),
+            ("wpkh(XPUB/0/5)", None, 1),
+            ("wpkh(POINT)", Some("regtest"), 1),
+            ("pkh(POINT)", None, 1),
+            ("  wpkh(XPUB/0/*)\n", None, 1),
+        ];
+        for (descriptor, network, keychains) in cases {
+            let spec = parse(descriptor, None, network).unwrap_or_else(|e| panic!("{descriptor}: {e}"));
+            assert_eq!(spec.keychains(), keychains, "{descriptor}");
+            assert!(spec.script(&Secp256k1::verification_only(), 0, INDEX_END - 1).is_some(), "{descriptor}");
+        }
+    }
+
+    #[test]
+    fn all_hardened_markers_mean_the_same() {
+        let forms = ["[FP/84h/0h/0h]", "[FP/84H/0H/0H]", "[FP/84'/0'/0']", "[FP/84'/0h/0H]"];
+        let prints = forms.map(|origin| parse(&format!("wpkh({origin}XPUB/0/*)"), None, None).unwrap().fingerprint());
+        assert!(prints.iter().all(|print| *print == prints[0]));
+        // An H inside or at the end of a key stays what it is.
+        assert_eq!(lower_hardened("wpkh(xpub5H/0H/1Hx/<0H;1H>/*H)"), "wpkh(xpub5H/0h/1Hx/<0h;1h>/*h)");
+        assert_eq!(lower_hardened("H(5H,5H)"), "H(5H,5H)");
+    }
+
+    #[test]
+    fn a_checksum_is_verified_when_there_is_one() {
+        let body = with_keys("wpkh([FP/84H/0H/0H]XPUB/0/*)");
+        let sum = desc_checksum(&body).unwrap();
+        assert!(WalletSpec::parse(&format!("{body}#{sum}"), None, None, None).is_ok());
+        for bad in ["#", "#qqqqqqqq", "#q", &format!("#{sum}q"), "#é"] {
+            let error = WalletSpec::parse(&format!("{body}{bad}"), None, None, None).unwrap_err();
+            assert!(error.message.contains("checksum"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn bad_descriptors_name_their_field_and_never_repeat_what_was_typed() {
+        let good = "wpkh(XPUB/0/*)";
+        let cases = [
+            ("", None, None, "descriptor", "output descriptor"),
+            ("nonsense", None, None, "descriptor", "not a descriptor"),
+            ("wpkh([fingerprint/84h/0h/0h]xpub.../0/*)", None, None, "descriptor", "not a descriptor"),
+            ("wpkh(XPUB/0/*", None, None, "descriptor", "not a descriptor"),
+            ("wpkh(XPUBx/0/*)", None, None, "descriptor", "not a descriptor"),
+            ("wpkh(é)", None, None, "descriptor", "not a descriptor"),
+            ("tr(", None, None, "descriptor", "not a descriptor"),
+            ("XPUB", None, None, "descriptor", "bare key"),
+            ("wpkh(ZPUB/0/*)", None, None, "descriptor", "zpub"),
+            ("ZPUB", None, None, "descriptor", "zpub"),
+            ("addr(bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu)", None, None, "descriptor", "addr"),
+            ("wpkh(XPRV/0/*)", None, None, "descriptor", "private key"),
+            ("XPRV", None, None, "descriptor", "private key"),
+            ("wpkh(WIF)", None, None, "descriptor", "private key"),
+            (
+                "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about",
+                None,
+                None,
+                "descriptor",
+                "seed words",
+            ),
+            ("wpkh(XPUB/0/*h)", None, None, "descriptor", "hardened wildcard"),
+            ("wpkh(XPUB/0/*H)", None, None, "descriptor", "hardened wildcard"),
+            ("wpkh(XPUB/84h/0/*)", None, None, "descriptor", "hardened step"),
+            ("wpkh(XPUB/<0;0>/*)", None, None, "descriptor", "twice"),
+            ("wsh(multi(1,XPUB/<0;1>/*,XPUB2/<0;1;2>/*))", None, None, "descriptor", ""),
+            ("wsh(multi(1,XPUB/0/*,TPUB/0/*))", None, None, "descriptor", "mixes"),
+            ("wsh(0)", None, None, "descriptor", ""),
+            (good, None, Some("testnet"), "descriptor", "tpub"),
+            (good, None, Some("regtest"), "descriptor", "tpub"),
+            ("wpkh(TPUB/0/*)", None, Some("mainnet"), "descriptor", "xpub"),
+            (good, None, Some("dogecoin"), "network", "mainnet"),
+            (good, Some(good), None, "change_descriptor", "same"),
+            (good, Some("wpkh(XPUB/<1;2>/*)"), None, "change_descriptor", "single path"),
+            ("wpkh(XPUB/<0;1>/*)", Some("wpkh(XPUB/1/*)"), None, "change_descriptor", "left out"),
+            (good, Some("wpkh(TPUB/1/*)"), None, "change_descriptor", "tpub"),
+            (good, Some("XPRV"), None, "change_descriptor", "private key"),
+            (good, Some(""), None, "change_descriptor", "output descriptor"),
+        ];
+        for (descriptor, change, network, field, hint) in cases {
+            let error = parse(descriptor, change, network).expect_err(descriptor);
+            assert_eq!(error.field, field, "{descriptor}: {error}");
+            assert!(error.message.contains(hint), "{descriptor}: {error}");
+            let typed = with_keys(descriptor) + &change.map(with_keys).unwrap_or_default();
+            let parts = typed.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| part.len() > 20);
+            parts.for_each(|part| assert!(!error.to_string().contains(part), "{error}"));
+            assert!(!error.to_string().contains("abandon"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_gap_limit_has_bounds() {
+        let parse = |gap| WalletSpec::parse(&with_keys("wpkh(XPUB/0/*)"), None, gap, None);
+        assert_eq!(parse(None).unwrap().gap_limit(), 20);
+        assert_eq!(parse(Some(10_000)).unwrap().look_until(0, 5), 10_005);
+        for bad in [0, 10_001, u32::MAX] {
+            assert_eq!(parse(Some(bad)).unwrap_err().field, "gap_limit");
+        }
+        assert_eq!(parse(Some(10_000)).unwrap().look_until(0, INDEX_END), INDEX_END);
+    }
+
+    #[test]
+    fn a_wallet_fits_the_networks_of_its_keys() {
+        let xpub = parse("wpkh(XPUB/0/*)", None, None).unwrap();
+        assert!(xpub.fits(Network::MAINNET) && !xpub.fits(Network::REGTEST));
+        assert_eq!(xpub.network(), Some(Network::MAINNET));
+        let tpub = parse("wpkh(TPUB/0/*)", None, None).unwrap();
+        assert!(!tpub.fits(Network::MAINNET) && tpub.fits(Network::REGTEST));
+        assert_eq!(tpub.network(), None);
+        let point = parse("wpkh(POINT)", None, Some("regtest")).unwrap();
+        assert!(!point.fits(Network::MAINNET) && point.fits(Network::REGTEST));
+    }
+
+    #[test]
+    fn address_lists_are_read_and_checked() {
+        let main = "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu".to_owned();
+        let old = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa".to_owned();
+        let test = "tb1q6rz28mcfaxtmd6v789l9rrlrusdprr9pqcpvkl".to_owned();
+        let spec = WalletSpec::addresses(&[main.clone(), old, main.clone()], None).unwrap();
+        assert_eq!((spec.look_until(0, 0), spec.network()), (2, Some(Network::MAINNET)));
+        assert!(WalletSpec::addresses(std::slice::from_ref(&test), Some("signet")).is_ok());
+        for (list, network) in [
+            (vec![], None),
+            (vec![main.clone(), test.clone()], None),
+            (vec![test], Some("regtest")),
+            (vec![main], Some("testnet")),
+            (vec!["bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyx".into()], None),
+            (vec![WIF.into()], None),
+        ] {
+            let error = WalletSpec::addresses(&list, network).unwrap_err();
+            assert_eq!(error.field, "addresses", "{list:?}");
+            assert!(!error.message.contains(WIF));
+        }
+    }
+}
