@@ -92,8 +92,9 @@ fn through_proxy(source: &ElectrumSource, host: &str, port: u16) -> Result<TcpSt
         Err(_) => TargetAddr::Domain(source.host.clone(), source.port),
     };
     let addresses = resolve(host, port).map_err(failed)?;
-    let proxy =
-        addresses.first().ok_or_else(|| failed(io::Error::new(ErrorKind::NotFound, "the name has no address")))?;
+    let proxy = addresses
+        .first()
+        .ok_or_else(|| failed(io::Error::new(ErrorKind::NotFound, "the name has no address")))?;
     match Socks5Stream::connect(*proxy, target, Some(source.limits.connect())) {
         Ok(stream) => Ok(stream.into_inner()),
         Err(error) if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) => {
@@ -128,7 +129,7 @@ fn encrypt(
                 if let Err(error) = tls.process_new_packets() {
                     // The peer deserves to hear why; that it may not hear does not change the outcome.
                     let _ = tls.write_tls(&mut tcp);
-                    return Err(failed(error.to_string()));
+                    return Err(failed(tls_words(error)));
                 }
             }
             Err(error) if waits(&error) => {}
@@ -136,6 +137,27 @@ fn encrypt(
         }
     }
     Ok(StreamOwned::new(tls, tcp))
+}
+
+/// A TLS failure in words a server's owner can act on.
+fn tls_words(error: rustls::Error) -> String {
+    use rustls::CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(
+            bad @ (Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. }
+            | Bad::NotValidForName
+            | Bad::NotValidForNameContext { .. }
+            | Bad::Revoked),
+        ) => bad.to_string(),
+        rustls::Error::InvalidCertificate(_) => {
+            "no root certificate of this system vouches for it (self-signed?)".into()
+        }
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS on this port".into(),
+        other => other.to_string(),
+    }
 }
 
 /// Whether a read only found nothing to read yet.

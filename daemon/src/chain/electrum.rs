@@ -189,7 +189,8 @@ impl<'a> Client<'a> {
 
     /// Reads a header and checks its work, as far as a header alone can show.
     fn header(&self, hex: &str) -> Result<Header, ChainError> {
-        let header: Header = deserialize_hex(hex).map_err(|_| self.bad_answer("it sent a malformed block header"))?;
+        let header: Header =
+            deserialize_hex(hex).map_err(|_| self.bad_answer("it sent a malformed block header"))?;
         let limit = self.network.map(|network| network.bitcoin().params().max_attainable_target);
         let easy = limit.is_some_and(|limit| header.target() > limit);
         if easy || header.validate_pow(header.target()).is_err() {
@@ -222,7 +223,8 @@ impl<'a> Client<'a> {
         while !places.is_empty() {
             let line = self.line()?;
             let Some((id, result)) = self.answer(method, &line)? else { continue };
-            let place = places.remove(&id).ok_or_else(|| self.bad_answer("it answered what was not asked"))?;
+            let place =
+                places.remove(&id).ok_or_else(|| self.bad_answer("it answered what was not asked"))?;
             match result {
                 Ok(value) => answers[place] = Some(value),
                 // Read on, so that the connection stays usable.
@@ -245,7 +247,8 @@ impl<'a> Client<'a> {
         let answer: Answer<'_> = serde_json::from_slice(line)
             .map_err(|_| self.bad_answer("it does not speak the Electrum protocol (no JSON-RPC answer)"))?;
         let refused = answer.error.map(|error| {
-            let words = error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
+            let words =
+                error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
             ChainError::Refused { server: self.server.clone(), method, detail: quoted(&words) }
         });
         match (answer.id, refused) {
@@ -263,7 +266,9 @@ impl<'a> Client<'a> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), ChainError> {
         self.watch()?;
         let sent = self.wire.write_all(bytes).and_then(|()| self.wire.flush());
-        sent.map_err(|error| if waits(&error) { self.timeout("taking requests") } else { self.broken(&error.to_string()) })
+        sent.map_err(|error| {
+            if waits(&error) { self.timeout("taking requests") } else { self.broken(&error.to_string()) }
+        })
     }
 
     /// The next line, without its end.

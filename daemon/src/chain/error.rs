@@ -30,7 +30,9 @@ pub enum ChainError {
         detail: String,
     },
     /// The proxy in front of the server failed.
-    #[error("{server} cannot be reached through the proxy {proxy}: {detail}; check tor_proxy and that Tor runs")]
+    #[error(
+        "{server} cannot be reached through the proxy {proxy}: {detail}; check tor_proxy and that Tor runs"
+    )]
     Proxy {
         /// The server's URL.
         server: String,

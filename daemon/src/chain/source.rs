@@ -198,9 +198,21 @@ mod tests {
     #[test]
     fn other_urls_are_refused() {
         for typed in [
-            "", "localhost", "localhost:50001", "http://localhost", "tcp://", "tcp://:50001", "tcp://host:0",
-            "tcp://host:65536", "tcp://host:port", "tcp://user@host", "tcp://host/path", "tcp://host:1:2",
-            "tcp://[::1", "tcp://[localhost]:1", "tcp://ho st",
+            "",
+            "localhost",
+            "localhost:50001",
+            "http://localhost",
+            "tcp://",
+            "tcp://:50001",
+            "tcp://host:0",
+            "tcp://host:65536",
+            "tcp://host:port",
+            "tcp://user@host",
+            "tcp://host/path",
+            "tcp://host:1:2",
+            "tcp://[::1",
+            "tcp://[localhost]:1",
+            "tcp://ho st",
         ] {
             let error = ElectrumSource::parse(typed, None).unwrap_err();
             assert_eq!(error.field, "url", "{typed}");

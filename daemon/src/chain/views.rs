@@ -54,7 +54,9 @@ pub(super) fn project(
     for standing in standing {
         let coinbase = standing.tx_node.tx.is_coinbase();
         let status = match standing.chain_position {
-            ChainPosition::Confirmed { anchor, transitively: None } => confirmed(anchor, coinbase, tip_height),
+            ChainPosition::Confirmed { anchor, transitively: None } => {
+                confirmed(anchor, coinbase, tip_height)
+            }
             ChainPosition::Confirmed { .. } => {
                 return Err("it confirms a transaction before one that it spends from");
             }

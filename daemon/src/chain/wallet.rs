@@ -127,7 +127,8 @@ impl WalletSpec {
 
     /// Whether the wallet's keys can be used on `network`.
     pub(super) fn fits(&self, network: Network) -> bool {
-        self.network.is_none_or(|own| own == network) && self.key_kind.is_none_or(|kind| kind == network.kind())
+        self.network.is_none_or(|own| own == network)
+            && self.key_kind.is_none_or(|kind| kind == network.kind())
     }
 
     /// The wallet's network in words, for messages.
@@ -161,7 +162,12 @@ impl WalletSpec {
     }
 
     /// The script at `index` of `keychain`.
-    pub(super) fn script(&self, secp: &Secp256k1<VerifyOnly>, keychain: u32, index: u32) -> Option<ScriptBuf> {
+    pub(super) fn script(
+        &self,
+        secp: &Secp256k1<VerifyOnly>,
+        keychain: u32,
+        index: u32,
+    ) -> Option<ScriptBuf> {
         match &self.scripts {
             Scripts::Descriptors(list) => {
                 let descriptor = list.get(keychain as usize)?;
@@ -244,7 +250,8 @@ fn first_script(descriptor: &PublicDescriptor) -> Option<ScriptBuf> {
 /// Refuses what must never be typed here, without repeating it.
 fn refuse_secrets(field: &'static str, text: &str) -> Result<(), SpecError> {
     let wif = |word: &str| matches!(word.len(), 51 | 52) && PrivateKey::from_wif(word).is_ok();
-    let secret = |word: &str| word.get(1..4).is_some_and(|mark| mark.eq_ignore_ascii_case("prv")) || wif(word);
+    let secret =
+        |word: &str| word.get(1..4).is_some_and(|mark| mark.eq_ignore_ascii_case("prv")) || wif(word);
     if text.split(|c: char| !c.is_ascii_alphanumeric()).any(secret) {
         let message = "contains a private key; give the public descriptor (xpub or tpub) and treat the \
                        private key as exposed if it was sent anywhere";
@@ -279,13 +286,17 @@ fn foreign_form(body: &str) -> Option<&'static str> {
         })
     };
     if slip132.iter().any(key_starts) {
-        return Some("contains a ypub, zpub or similar key; write the same key as xpub (tpub on test networks)");
+        return Some(
+            "contains a ypub, zpub or similar key; write the same key as xpub (tpub on test networks)",
+        );
     }
     if !body.contains('(') && ["xpub", "tpub"].iter().any(key_starts) {
         return Some("is a bare key; say how it is used, e.g. wpkh(xpub…/<0;1>/*)");
     }
     if body.starts_with("addr(") || body.starts_with("raw(") || body.starts_with("combo(") {
-        return Some("uses addr, raw or combo; give the wallet's own descriptor, e.g. wpkh(…), sh(…), wsh(…) or tr(…)");
+        return Some(
+            "uses addr, raw or combo; give the wallet's own descriptor, e.g. wpkh(…), sh(…), wsh(…) or tr(…)",
+        );
     }
     None
 }
@@ -349,9 +360,10 @@ fn key_kind(
         return Err(SpecError::new(field, "mixes xpub and tpub keys; all keys must be of one network"));
     }
     match (expected, found) {
-        (Some(NetworkKind::Main), Some(NetworkKind::Test)) => {
-            Err(SpecError::new(field, "has a tpub key, which mainnet does not use; give the xpub or change network"))
-        }
+        (Some(NetworkKind::Main), Some(NetworkKind::Test)) => Err(SpecError::new(
+            field,
+            "has a tpub key, which mainnet does not use; give the xpub or change network",
+        )),
         (Some(NetworkKind::Test), Some(NetworkKind::Main)) => Err(SpecError::new(
             field,
             "has an xpub key, which test networks do not use; give the tpub or set network to mainnet",
@@ -361,7 +373,11 @@ fn key_kind(
 }
 
 fn address_kind(address: &Address<NetworkUnchecked>) -> NetworkKind {
-    if address.is_valid_for_network(bitcoin::Network::Bitcoin) { NetworkKind::Main } else { NetworkKind::Test }
+    if address.is_valid_for_network(bitcoin::Network::Bitcoin) {
+        NetworkKind::Main
+    } else {
+        NetworkKind::Test
+    }
 }
 
 #[cfg(test)]
@@ -407,7 +423,10 @@ mod tests {
         assert_eq!(address(&pair, 0, 1, main), address(&spec, 0, 1, main));
         assert_eq!(address(&pair, 1, 7, main), address(&spec, 1, 7, main));
         let test = parse("wpkh([FP/84'/1'/0']TPUB/0/*)", None, Some("signet")).unwrap();
-        assert_eq!(address(&test, 0, 0, bitcoin::Network::Signet), "tb1q6rz28mcfaxtmd6v789l9rrlrusdprr9pqcpvkl");
+        assert_eq!(
+            address(&test, 0, 0, bitcoin::Network::Signet),
+            "tb1q6rz28mcfaxtmd6v789l9rrlrusdprr9pqcpvkl"
+        );
     }
 
     #[test]
@@ -441,7 +460,8 @@ mod tests {
     #[test]
     fn all_hardened_markers_mean_the_same() {
         let forms = ["[FP/84h/0h/0h]", "[FP/84H/0H/0H]", "[FP/84'/0'/0']", "[FP/84'/0h/0H]"];
-        let prints = forms.map(|origin| parse(&format!("wpkh({origin}XPUB/0/*)"), None, None).unwrap().fingerprint());
+        let prints =
+            forms.map(|origin| parse(&format!("wpkh({origin}XPUB/0/*)"), None, None).unwrap().fingerprint());
         assert!(prints.iter().all(|print| *print == prints[0]));
         // An H inside or at the end of a key stays what it is.
         assert_eq!(lower_hardened("wpkh(xpub5H/0H/1Hx/<0H;1H>/*H)"), "wpkh(xpub5H/0h/1Hx/<0h;1h>/*h)");
