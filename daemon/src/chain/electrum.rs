@@ -39,6 +39,9 @@ pub(super) struct Tip {
     pub(super) header: Header,
 }
 
+/// The id of a request and what the server said to it: a result or a refusal.
+type Numbered<T> = (u64, Result<T, ChainError>);
+
 /// One connection to one server.
 pub(super) struct Client<'a> {
     wire: Box<dyn Wire>,
@@ -238,12 +241,11 @@ impl<'a> Client<'a> {
     }
 
     /// Reads a line as the answer to a request, which may be a refusal; `None` for a notification.
-    #[allow(clippy::type_complexity)]
     fn answer<T: DeserializeOwned>(
         &self,
         method: &'static str,
         line: &[u8],
-    ) -> Result<Option<(u64, Result<T, ChainError>)>, ChainError> {
+    ) -> Result<Option<Numbered<T>>, ChainError> {
         let answer: Answer<'_> = serde_json::from_slice(line)
             .map_err(|_| self.bad_answer("it does not speak the Electrum protocol (no JSON-RPC answer)"))?;
         let refused = answer.error.map(|error| {
