@@ -3,6 +3,7 @@
 //! Invariants: HTTP and JSON live here and nowhere in the engine; `redb` is named only in [`store`];
 //! no blocking call runs on an async thread. The binary and the tests start it through [`server::start`].
 
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod server;
