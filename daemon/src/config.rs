@@ -278,8 +278,7 @@ mod tests {
             "NACRE_LISTEN" => Some("127.0.0.1:2".to_owned()),
             _ => None,
         };
-        let config =
-            Config::from_sources(&flags(dir.path(), &[("listen", "127.0.0.1:3")]), env).unwrap();
+        let config = Config::from_sources(&flags(dir.path(), &[("listen", "127.0.0.1:3")]), env).unwrap();
         assert_eq!((config.listen.port(), config.cache_mib, config.max_csv_exports), (3, 2, 3));
     }
 
@@ -291,7 +290,8 @@ mod tests {
         let given = flags(dir.path(), &[("listen", "nowhere"), ("registration", "maybe")]);
         let errors = Config::from_sources(&given, env).unwrap_err();
         assert_eq!(errors.0.len(), 5, "{errors}");
-        for word in ["unknown setting cache", "log must be", "NACRE_CACHE_MIB", "--listen", "--registration"] {
+        for word in ["unknown setting cache", "log must be", "NACRE_CACHE_MIB", "--listen", "--registration"]
+        {
             assert!(errors.to_string().contains(word), "{word} missing in {errors}");
         }
     }
@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn registration_is_open_on_loopback_and_first_user_only_beyond() {
         let dir = tempfile::tempdir().unwrap();
-        let load = |listen| Config::from_sources(&flags(dir.path(), &[("listen", listen)]), |_| None).unwrap();
+        let load =
+            |listen| Config::from_sources(&flags(dir.path(), &[("listen", listen)]), |_| None).unwrap();
         assert_eq!(load("127.0.0.1:0").registration, Registration::Open);
         assert_eq!(load("0.0.0.0:0").registration, Registration::FirstUserOnly);
     }

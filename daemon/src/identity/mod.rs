@@ -76,7 +76,9 @@ impl Identity {
         let now_ms = crate::clock::now_ms();
         self.store
             .write(move |tx| {
-                tx.retain(&tables::SESSIONS, (0, 0)..=(u128::MAX, u128::MAX), |row| row.expires_at_ms > now_ms)
+                tx.retain(&tables::SESSIONS, (0, 0)..=(u128::MAX, u128::MAX), |row| {
+                    row.expires_at_ms > now_ms
+                })
             })
             .await
     }

@@ -311,7 +311,10 @@ mod tests {
             created_at_ms: 0,
             api_key: String::new(),
         };
-        store.write::<_, StoreError, _>(move |tx| tx.put(&tables::USERS, user.as_u128(), &row)).await.unwrap();
+        store
+            .write::<_, StoreError, _>(move |tx| tx.put(&tables::USERS, user.as_u128(), &row))
+            .await
+            .unwrap();
         (Tokens::open(store, "nacre".to_owned()).await.unwrap(), user)
     }
 
@@ -324,9 +327,8 @@ mod tests {
 
         let parts: Vec<&str> = good.split('.').collect();
         let kid = &tokens.keys[0].kid;
-        let header = |alg: &str| {
-            URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"JWT","alg":"{alg}","kid":"{kid}"}}"#))
-        };
+        let header =
+            |alg: &str| URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"JWT","alg":"{alg}","kid":"{kid}"}}"#));
         let other_claims = URL_SAFE_NO_PAD.encode(
             String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap().replace("svc", "svd"),
         );

@@ -26,8 +26,7 @@ pub(crate) fn render() -> String {
 
 /// Counts one answered request.
 pub(crate) fn request_done(method: &str, route: &str, status: u16, took: Duration) {
-    let labels =
-        [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
     metrics::counter!("nacre_http_requests_total", &labels).increment(1);
     metrics::histogram!("nacre_http_request_seconds", "route" => route.to_owned()).record(took.as_secs_f64());
 }

@@ -47,7 +47,9 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
         match tokio::time::timeout(PIECE_TIMEOUT, body.frame()).await {
             Err(_) => return Err(Problem::new(Code::Timeout, "the body stopped arriving; send it again")),
             Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(Problem::new(Code::BadRequest, "the body broke off; send it again")),
+            Ok(Some(Err(_))) => {
+                return Err(Problem::new(Code::BadRequest, "the body broke off; send it again"));
+            }
             Ok(Some(Ok(frame))) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));

@@ -85,9 +85,11 @@ pub(crate) async fn timeout(State(state): State<AppState>, request: Request, nex
     }
     match tokio::time::timeout(state.limits.request_timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(Code::Timeout, "the request took longer than allowed; try again or ask for less")
-            .retry_after(1)
-            .into_response(),
+        Err(_) => {
+            Problem::new(Code::Timeout, "the request took longer than allowed; try again or ask for less")
+                .retry_after(1)
+                .into_response()
+        }
     }
 }
 

@@ -74,6 +74,7 @@ impl Code {
     }
 
     /// The stable word.
+    #[cfg(test)]
     pub(crate) const fn word(self) -> &'static str {
         self.parts().1
     }
@@ -131,10 +132,7 @@ impl Problem {
     /// `500`: logs the cause and shows none of it.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "internal error");
-        Self::new(
-            Code::Internal,
-            "the server failed to do this; its log has the cause under the request id",
-        )
+        Self::new(Code::Internal, "the server failed to do this; its log has the cause under the request id")
     }
 
     /// Adds machine-readable details.
