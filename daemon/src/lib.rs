@@ -8,6 +8,7 @@ pub mod config;
 pub mod jobs;
 pub mod server;
 
+#[allow(unused_qualifications, reason = "the OpenAPI macros write them")]
 mod api;
 mod clock;
 mod identity;
