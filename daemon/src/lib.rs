@@ -6,15 +6,18 @@
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod jobs;
 pub mod server;
 
+#[allow(unused_qualifications, reason = "the OpenAPI macros write them")]
 mod api;
 mod clock;
 mod identity;
-mod jobs;
 mod observe;
+mod rates;
 mod state;
 mod store;
+mod workspaces;
 
 pub use config::Config;
 pub use state::AppState;

@@ -1,9 +1,11 @@
 //! What every handler can reach: configuration, store, identity, jobs, limits. Cheap to clone.
 //! New subsystems add a `pub(crate)` field here and build it in [`AppState::open`].
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::identity::Identity;
@@ -40,7 +42,7 @@ impl AppState {
     /// damaged), or the signing key cannot be made.
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let books_dir = config.data_dir.join("books");
-        std::fs::create_dir_all(&books_dir)
+        create_private_dir(&books_dir)
             .map_err(|source| StartError::DataDir { path: books_dir.clone(), source })?;
         let store = Store::open(&config.data_dir.join("system.redb"), config.cache_mib)?;
         let config = Arc::new(config);
@@ -50,4 +52,21 @@ impl AppState {
         let limits = Arc::new(Limits::new(&config));
         Ok(Self { config, store, identity, jobs, limits, in_flight: InFlight::default(), shutdown })
     }
+
+    /// The file of a profile's book, which exists once something was imported or synced.
+    pub(crate) fn book_path(&self, profile: Uuid) -> PathBuf {
+        self.config.data_dir.join("books").join(format!("{profile}.redb"))
+    }
+
+    /// The background jobs, for code in the same process.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+}
+
+/// Makes a folder and its parents; new ones are for their owner only, because keys and hashes live there.
+fn create_private_dir(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
