@@ -11,6 +11,7 @@ pub mod server;
 
 #[allow(unused_qualifications, reason = "the OpenAPI macros write them")]
 mod api;
+mod books;
 mod clock;
 mod identity;
 mod observe;
