@@ -5,15 +5,17 @@
 
 pub mod cli;
 pub mod config;
+pub mod jobs;
 pub mod server;
 
 mod api;
 mod clock;
 mod identity;
-mod jobs;
 mod observe;
+mod rates;
 mod state;
 mod store;
+mod workspaces;
 
 pub use config::Config;
 pub use state::AppState;

@@ -1,9 +1,11 @@
 //! What every handler can reach: configuration, store, identity, jobs, limits. Cheap to clone.
 //! New subsystems add a `pub(crate)` field here and build it in [`AppState::open`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::identity::Identity;
@@ -49,5 +51,16 @@ impl AppState {
         let jobs = Jobs::open(store.clone(), shutdown.clone()).await?;
         let limits = Arc::new(Limits::new(&config));
         Ok(Self { config, store, identity, jobs, limits, in_flight: InFlight::default(), shutdown })
+    }
+
+    /// The file of a profile's book, which exists once something was imported or synced.
+    pub(crate) fn book_path(&self, profile: Uuid) -> PathBuf {
+        self.config.data_dir.join("books").join(format!("{profile}.redb"))
+    }
+
+    /// The background jobs, for code in the same process.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 }

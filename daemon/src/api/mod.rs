@@ -2,13 +2,58 @@
 //! make one call and convert back. Rules live below, HTTP mechanics in `server`.
 
 mod auth;
+mod feedback;
 mod health;
+mod notifications;
+mod onchain_configs;
+mod operations;
+mod profiles;
+mod rates;
+mod settings;
+mod workspaces;
 
+use serde::{Deserialize, Deserializer};
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 use crate::state::AppState;
 
 /// Every route of the API. A new resource adds its `routes()` here.
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(health::routes()).merge(auth::routes())
+    OpenApiRouter::new()
+        .merge(health::routes())
+        .merge(auth::routes())
+        .merge(workspaces::routes())
+        .merge(profiles::routes())
+        .merge(settings::routes())
+        .merge(onchain_configs::routes())
+        .merge(operations::routes())
+        .merge(notifications::routes())
+        .merge(rates::routes())
+        .merge(feedback::routes())
+}
+
+/// Path of everything in a workspace; further parameters of the path are ignored here.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct InWorkspace {
+    /// The workspace.
+    pub(crate) w: Uuid,
+}
+
+/// Path of everything in a profile; further parameters of the path are ignored here.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct InProfile {
+    /// The workspace.
+    pub(crate) w: Uuid,
+    /// The profile.
+    pub(crate) p: Uuid,
+}
+
+/// Tells "absent" (`None`, by `#[serde(default)]`) from `null` (`Some(None)`).
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
 }

@@ -74,6 +74,7 @@ impl Code {
     }
 
     /// The stable word.
+    #[cfg(test)]
     pub(crate) const fn word(self) -> &'static str {
         self.parts().1
     }
