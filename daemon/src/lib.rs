@@ -3,12 +3,14 @@
 //! Invariants: HTTP and JSON live here and nowhere in the engine; `redb` is named only in [`store`];
 //! no blocking call runs on an async thread. The binary and the tests start it through [`server::start`].
 
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod jobs;
 pub mod server;
 
 mod api;
+mod books;
 mod clock;
 mod identity;
 mod observe;

@@ -9,7 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::server::problem::{Code, Problem};
-use crate::store::record::Rate;
+use crate::store::record::{Rate, RateRevision};
 use crate::store::{Rows, StoreError, WriteTx, tables};
 use crate::workspaces::settings::checked_currency;
 
@@ -78,7 +78,8 @@ fn parse_row(row: &csv::StringRecord) -> Result<Point, String> {
     let value = Decimal::from_str_exact(rate)
         .ok()
         .filter(|value| value.is_sign_positive() && !value.is_zero())
-        .ok_or_else(|| format!("rate {rate:?} must be a positive decimal of at most 28 digits"))?;
+        .filter(|value| nacre_engine::money::Rate::from_decimal(*value).is_ok())
+        .ok_or_else(|| format!("rate {rate:?} must be a positive decimal with at most 8 places"))?;
     let rate = Rate { value: value.normalize().to_string(), source: "import".to_owned() };
     Ok(Point { pair, at_ms, rate })
 }
@@ -101,6 +102,28 @@ pub(crate) fn checked_pair(pair: &str) -> Result<String, ()> {
     Ok(upper)
 }
 
+/// A stored price as the engine counts it.
+pub(crate) fn engine_rate(value: &str) -> Result<nacre_engine::money::Rate, nacre_engine::Error> {
+    let decimal = Decimal::from_str_exact(value)
+        .map_err(|error| nacre_engine::Error::invalid("rate", format!("{value:?}: {error}")))?;
+    nacre_engine::money::Rate::from_decimal(decimal)
+}
+
+/// Every rate of the user and its revision, unless `revision` is the present one.
+pub(crate) fn since(
+    tx: &impl Rows,
+    user: Uuid,
+    revision: u64,
+) -> Result<Option<(u64, Vec<Point>)>, StoreError> {
+    let id = user.as_u128();
+    let present = tx.get(&tables::RATE_REVISIONS, id)?.map_or(0, |row| row.revision);
+    if present == revision {
+        return Ok(None);
+    }
+    let all = (id, "", i64::MIN)..=(id, "\u{10ffff}", i64::MAX);
+    Ok(Some((present, tx.scan(&tables::RATES, all, usize::MAX, point)?)))
+}
+
 /// Writes rates in the caller's transaction.
 pub(crate) fn import(tx: &WriteTx, user: Uuid, points: &[Point]) -> Result<Imported, StoreError> {
     let mut done = Imported { added: 0, replaced: 0 };
@@ -109,6 +132,10 @@ pub(crate) fn import(tx: &WriteTx, user: Uuid, points: &[Point]) -> Result<Impor
         let counter =
             if tx.put(&tables::RATES, key, &point.rate)? { &mut done.added } else { &mut done.replaced };
         *counter += 1;
+    }
+    if !points.is_empty() {
+        let before = tx.get(&tables::RATE_REVISIONS, user.as_u128())?.map_or(0, |row| row.revision);
+        tx.put(&tables::RATE_REVISIONS, user.as_u128(), &RateRevision { revision: before + 1 })?;
     }
     Ok(done)
 }

@@ -1,12 +1,11 @@
-//! What every handler can reach: configuration, store, identity, jobs, limits. Cheap to clone.
+//! What every handler can reach: configuration, store, identity, books, jobs, limits. Cheap to clone.
 //! New subsystems add a `pub(crate)` field here and build it in [`AppState::open`].
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use crate::books::Books;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
@@ -24,6 +23,8 @@ pub struct AppState {
     pub(crate) store: Store,
     /// Users, passwords and tokens.
     pub(crate) identity: Arc<Identity>,
+    /// The books of all profiles.
+    pub(crate) books: Books,
     /// Background operations and their progress.
     pub(crate) jobs: Jobs,
     /// Request, export and connection bounds.
@@ -49,13 +50,9 @@ impl AppState {
         let shutdown = CancellationToken::new();
         let identity = Arc::new(Identity::open(store.clone(), &config).await?);
         let jobs = Jobs::open(store.clone(), shutdown.clone()).await?;
+        let books = Books::new(books_dir, config.cache_mib);
         let limits = Arc::new(Limits::new(&config));
-        Ok(Self { config, store, identity, jobs, limits, in_flight: InFlight::default(), shutdown })
-    }
-
-    /// The file of a profile's book, which exists once something was imported or synced.
-    pub(crate) fn book_path(&self, profile: Uuid) -> PathBuf {
-        self.config.data_dir.join("books").join(format!("{profile}.redb"))
+        Ok(Self { config, store, identity, books, jobs, limits, in_flight: InFlight::default(), shutdown })
     }
 
     /// The background jobs, for code in the same process.

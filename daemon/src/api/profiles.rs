@@ -211,8 +211,6 @@ async fn delete(
     Path(at): Path<InProfile>,
 ) -> Result<StatusCode, Problem> {
     state.store.write(move |tx| profiles::delete(tx, user.id, at.w, at.p)).await?;
-    match tokio::fs::remove_file(state.book_path(at.p)).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Problem::internal(&error)),
-        _ => Ok(StatusCode::NO_CONTENT),
-    }
+    state.books.remove(at.p).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

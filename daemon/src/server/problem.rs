@@ -51,16 +51,23 @@ codes! {
     IdempotencyInFlight = 409 "idempotency_in_flight" "The first request is still running",
     OperationFinished = 409 "operation_finished" "The operation has ended",
     StillInUse = 409 "still_in_use" "Something still depends on it",
+    SyncRunning = 409 "sync_running" "A sync of this profile is running",
+    ImportNotTaken = 409 "import_not_taken" "The connection takes no files",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     UnsupportedMediaType = 415 "unsupported_media_type" "The body has the wrong content type",
     InvalidField = 422 "invalid_field" "A field is not valid",
     InvalidQuery = 422 "invalid_query" "A query parameter is not valid",
     ChainSourceUnavailable = 422 "chain_source_unavailable" "This kind of chain source is not available",
     InvalidRates = 422 "invalid_rates" "The rates cannot be imported",
+    InvalidImport = 422 "invalid_import" "The file cannot be imported",
+    ConnectionKindUnavailable = 422 "connection_kind_unavailable" "This kind of connection is not available",
+    AmountOutOfRange = 422 "amount_out_of_range" "A number is out of range",
     UnsupportedGrant = 422 "unsupported_grant" "This grant type is not available",
     TooManyAttempts = 429 "too_many_attempts" "Too many failed attempts",
     HeadersTooLarge = 431 "headers_too_large" "The headers are too large",
     Internal = 500 "internal" "The server failed",
+    BookDamaged = 500 "book_damaged" "The book is damaged",
+    BookFormat = 500 "book_format" "The book cannot be opened by this version",
     Overloaded = 503 "overloaded" "The server is busy",
     Timeout = 503 "timeout" "The request took too long",
     NotReady = 503 "not_ready" "The server is not ready",
@@ -150,7 +157,6 @@ impl Problem {
     }
 
     /// Which kind of refusal this is.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code
     }
