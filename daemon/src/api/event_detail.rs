@@ -6,8 +6,8 @@ use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
 use nacre_engine::id::ConnectionNo;
 use nacre_engine::model::{
-    Amount, BookedDisposal, BookedStep, LotEffect, LotKey, Posting, RowStatus, Slice, UsePurpose, ValueSource,
-    Valuation,
+    Amount, BookedDisposal, BookedStep, LotEffect, LotKey, Posting, RowStatus, Slice, UsePurpose, Valuation,
+    ValueSource,
 };
 use nacre_engine::money::{Fiat, Msats};
 use serde::Serialize;
@@ -226,7 +226,13 @@ impl Effects {
     }
 }
 
-fn lot_body(lot: &LotKey, quantity: Msats, cost: Fiat, purpose: Option<UsePurpose>, names: &Names) -> LotBody {
+fn lot_body(
+    lot: &LotKey,
+    quantity: Msats,
+    cost: Fiat,
+    purpose: Option<UsePurpose>,
+    names: &Names,
+) -> LotBody {
     LotBody {
         lot_id: lot.lot_id(),
         acquired_at: lot.acquired_at.to_string(),

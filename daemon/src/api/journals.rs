@@ -72,7 +72,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Lists events of the journal, newest first unless asked otherwise.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/journals/events", tag = "journals",
-    operation_id = "list_events", params(EventQuery), responses((status = 200, body = Page<EventBody>)))]
+    operation_id = "list_events", responses((status = 200, body = Page<EventBody>)))]
 async fn list(
     access: BookAccess,
     Query(query): Query<EventQuery>,
@@ -82,7 +82,7 @@ async fn list(
 
 /// Counts events of the journal.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/journals/events/count", tag = "journals",
-    operation_id = "count_events", params(EventQuery), responses((status = 200, body = CountBody)))]
+    operation_id = "count_events", responses((status = 200, body = CountBody)))]
 async fn count(
     access: BookAccess,
     Query(query): Query<EventQuery>,
@@ -159,7 +159,8 @@ pub(super) fn range(
 
 fn connection_no(book: &Snapshot, id: &str) -> Result<nacre_engine::id::ConnectionNo, Problem> {
     let found = book.connections()?.into_iter().find(|connection| connection.id == id);
-    let missing = || Problem::query("connection", "connection must be the id of a connection of this profile");
+    let missing =
+        || Problem::query("connection", "connection must be the id of a connection of this profile");
     found.map(|connection| connection.no).ok_or_else(missing)
 }
 

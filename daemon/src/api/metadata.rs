@@ -83,7 +83,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Lists what you said about events, by event id.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/metadata/records", tag = "metadata",
-    operation_id = "list_metadata", params(PageQuery), responses((status = 200, body = Page<MetadataBody>)))]
+    operation_id = "list_metadata", responses((status = 200, body = Page<MetadataBody>)))]
 async fn list(
     access: BookAccess,
     Query(query): Query<PageQuery>,

@@ -2,14 +2,22 @@
 //! make one call and convert back. Rules live below, HTTP mechanics in `server`.
 
 mod auth;
+mod event_body;
+mod event_detail;
 mod feedback;
 mod health;
+mod journals;
+mod metadata;
 mod notifications;
 mod onchain_configs;
 mod operations;
+mod pending;
 mod profiles;
+mod quarantine;
 mod rates;
+mod reports;
 mod settings;
+mod tags;
 mod workspaces;
 
 use serde::{Deserialize, Deserializer};
@@ -30,6 +38,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(operations::routes())
         .merge(notifications::routes())
         .merge(rates::routes())
+        .merge(journals::routes())
+        .merge(quarantine::routes())
+        .merge(pending::routes())
+        .merge(metadata::routes())
+        .merge(tags::routes())
+        .merge(reports::routes())
         .merge(feedback::routes())
 }
 

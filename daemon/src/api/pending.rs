@@ -47,7 +47,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Lists transactions that are not booked yet, by txid.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/journals/pending", tag = "journals",
-    operation_id = "list_pending", params(PageQuery), responses((status = 200, body = Page<PendingBody>)))]
+    operation_id = "list_pending", responses((status = 200, body = Page<PendingBody>)))]
 async fn list(
     access: BookAccess,
     Query(query): Query<PageQuery>,
@@ -59,7 +59,9 @@ fn page_of_pending(book: &Snapshot, query: &PageQuery) -> Result<Page<PendingBod
     let limit = page::limit(query.limit)?;
     let after = match &query.cursor {
         None => None,
-        Some(cursor) => Some(page::decode_cursor(cursor)?.try_into().map(TxId).map_err(|_| page::bad_cursor())?),
+        Some(cursor) => {
+            Some(page::decode_cursor(cursor)?.try_into().map(TxId).map_err(|_| page::bad_cursor())?)
+        }
     };
     let waiting = by_transaction(book.pending()?)?;
     let rest = waiting.into_iter().filter(|(txid, _)| after.is_none_or(|last| *txid > last));

@@ -55,7 +55,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Lists events in quarantine, oldest first.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/journals/quarantine", tag = "journals",
-    operation_id = "list_quarantine", params(PageQuery), responses((status = 200, body = Page<QuarantinedBody>)))]
+    operation_id = "list_quarantine", responses((status = 200, body = Page<QuarantinedBody>)))]
 async fn list(
     access: BookAccess,
     Query(query): Query<PageQuery>,

@@ -77,7 +77,7 @@ async fn create(
 
 /// Lists tags by code.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/metadata/tags", tag = "metadata",
-    operation_id = "list_tags", params(PageQuery), responses((status = 200, body = Page<TagBody>)))]
+    operation_id = "list_tags", responses((status = 200, body = Page<TagBody>)))]
 async fn list(
     access: BookAccess,
     Query(query): Query<PageQuery>,
@@ -155,7 +155,8 @@ pub(super) fn canonical_code(code: &str) -> String {
 
 fn checked_code(code: &str) -> Result<String, Problem> {
     let code = canonical_code(code);
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
     if code.is_empty() || code.len() > MAX_CODE_CHARS || !code.bytes().all(plain) {
         let message = format!("code must be 1 to {MAX_CODE_CHARS} of the characters a-z 0-9 . _ -");
         return Err(Problem::field("code", message));

@@ -7,5 +7,5 @@ mod access;
 mod problem;
 mod registry;
 
-pub(crate) use access::BookAccess;
+pub(crate) use access::{BookAccess, now};
 pub(crate) use registry::Books;
