@@ -1,6 +1,7 @@
 //! The REST resources: one file each, request and response types with thin handlers that convert, authorise,
 //! make one call and convert back. Rules live below, HTTP mechanics in `server`.
 
+mod access;
 mod auth;
 mod event_body;
 mod event_detail;
