@@ -12,7 +12,7 @@ const VERSION: u8 = 1;
 pub(super) const FULL_BYTES: usize = 3_900;
 
 /// Key and value of a row.
-pub(super) type Row = (Vec<u8>, Vec<u8>);
+pub type Row = (Vec<u8>, Vec<u8>);
 
 /// A decoded block.
 #[derive(Debug, Default)]

@@ -13,14 +13,15 @@ use super::block::{Block, FULL_BYTES, Row};
 use super::failed;
 use crate::error::Result;
 
-/// Decoded blocks kept at most: about 8 MiB with their overhead.
-const CACHE_BLOCKS: usize = 512;
+/// Encoded bytes of decoded blocks kept at most: about 8 MiB with their overhead.
+const CACHE_BYTES: usize = 512 * FULL_BYTES;
 
 type Bytes = &'static [u8];
 
 /// An ordered map over a readable table; over a writable one it can be changed.
-pub(crate) struct BlockMap<T> {
+pub struct BlockMap<T> {
     table: T,
+    full_bytes: usize,
     cache: BTreeMap<Vec<u8>, Block>,
     hot: Option<Hot>,
 }
@@ -38,8 +39,18 @@ impl Hot {
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
+    /// Over a table, blocks of the usual size.
     pub fn new(table: T) -> Self {
-        BlockMap { table, cache: BTreeMap::new(), hot: None }
+        Self::sized(table, FULL_BYTES)
+    }
+
+    /// With another size at which blocks are full. Maps of every size read each other's blocks.
+    pub fn sized(table: T, full_bytes: usize) -> Self {
+        BlockMap { table, full_bytes, cache: BTreeMap::new(), hot: None }
+    }
+
+    fn cache_blocks(&self) -> usize {
+        CACHE_BYTES / self.full_bytes
     }
 
     /// The value under `key`.
@@ -107,7 +118,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         if self.cache.contains_key(name) {
             return Ok(());
         }
-        if self.cache.len() >= CACHE_BLOCKS {
+        if self.cache.len() >= self.cache_blocks() {
             self.cache.retain(|_, block| block.dirty);
         }
         if let Some(stored) = self.table.get(name).map_err(failed)? {
@@ -157,7 +168,7 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
         let Some(hot) = &mut self.hot else { return Ok(()) };
         let Some(block) = self.cache.get_mut(&hot.block) else { return Ok(()) };
         let place = block.position(key);
-        let full = block.bytes + key.len() + value.len() > FULL_BYTES && !block.rows.is_empty();
+        let full = block.bytes + key.len() + value.len() > self.full_bytes && !block.rows.is_empty();
         if full && place == Err(block.rows.len()) {
             // Appending: keep the full block as it is and start the next one.
             let mut next = Block { bytes: 1, ..Block::default() };
@@ -167,7 +178,7 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
             return self.write_back_if_large();
         }
         block.put(place, key, value);
-        if block.bytes > FULL_BYTES && block.rows.len() > 1 {
+        if block.bytes > self.full_bytes && block.rows.len() > 1 {
             let upper = block.split();
             if let Some((name, _)) = upper.rows.first() {
                 self.cache.insert(name.clone(), upper);
@@ -215,7 +226,7 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
     }
 
     fn write_back_if_large(&mut self) -> Result<()> {
-        if self.cache.len() <= 2 * CACHE_BLOCKS {
+        if self.cache.len() <= 2 * self.cache_blocks() {
             return Ok(());
         }
         self.flush()?;
