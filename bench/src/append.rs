@@ -77,7 +77,8 @@ pub fn relabel(run: &mut Run) -> Res<()> {
         let id = EventId::of_native(fixture.connection, &format!("t-{}", call * (events / TIMES)));
         let edits = [AnnotationEdit::Note(Some(format!("note {call}")))];
         fixture.book.annotate(now(), &id, &edits)?;
-        Ok(drop(fixture.book.process(now(), false, &|| false)?))
+        fixture.book.process(now(), false, &|| false)?;
+        Ok(())
     })?;
     let known = std::fs::read_to_string(&fixture.csv)?;
     let rows: Vec<&str> = known.lines().skip(1).collect();

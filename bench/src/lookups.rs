@@ -31,7 +31,10 @@ pub fn portfolio_summary(run: &mut Run) -> Res<()> {
     for events in run.sizes() {
         let fixture = run.fixture(events)?;
         let at = Timestamp::from_micros(fixture.history.time(events).as_micros());
-        let took = median(201, |_| Ok(drop(fixture.book.snapshot()?.portfolio_summary(at)?)))?;
+        let took = median(201, |_| {
+            fixture.book.snapshot()?.portfolio_summary(at)?;
+            Ok(())
+        })?;
         match first {
             None => {
                 first = Some(took);
