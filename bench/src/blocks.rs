@@ -67,7 +67,7 @@ fn put(table: Table<'_, Bytes, Bytes>, layout: Layout, numbers: impl Iterator<It
         Layout::Blocks(full_bytes) => {
             let mut map = BlockMap::sized(table, full_bytes);
             for number in numbers {
-                map.put(&key(number), value(number))?;
+                map.put(&key(number), &value(number))?;
             }
             map.flush()?;
         }
