@@ -3,14 +3,18 @@
 
 mod access;
 mod auth;
+mod connections;
 mod feedback;
 mod health;
+mod imports;
 mod notifications;
 mod onchain_configs;
 mod operations;
+mod process;
 mod profiles;
 mod rates;
 mod settings;
+mod sync;
 mod workspaces;
 
 use serde::{Deserialize, Deserializer};
@@ -28,6 +32,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(profiles::routes())
         .merge(settings::routes())
         .merge(onchain_configs::routes())
+        .merge(connections::routes())
+        .merge(imports::routes())
+        .merge(sync::routes())
+        .merge(process::routes())
         .merge(operations::routes())
         .merge(notifications::routes())
         .merge(rates::routes())
@@ -48,6 +56,13 @@ pub(crate) struct InProfile {
     pub(crate) w: Uuid,
     /// The profile.
     pub(crate) p: Uuid,
+}
+
+/// A connection in the path of a profile, whose other parameters are read by `BookAccess`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct InConnection {
+    /// The connection.
+    pub(crate) c: Uuid,
 }
 
 /// Tells "absent" (`None`, by `#[serde(default)]`) from `null` (`Some(None)`).
