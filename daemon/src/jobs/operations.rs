@@ -103,7 +103,7 @@ struct Known {
 impl Jobs {
     /// Ends in the records what an earlier process left unfinished.
     pub(crate) async fn open(store: Store, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        store.write(|tx| fail_unfinished(tx)).await?;
+        store.write(fail_unfinished).await?;
         let inner = Inner {
             store,
             shutdown,
@@ -295,8 +295,8 @@ fn fail_unfinished(tx: &WriteTx) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{JobError, Jobs, NewJob, Outcome};
-    use crate::store::record::{Failure as FailureRow, Operation, OperationStatus};
+    use super::{Failure, JobError, Jobs, NewJob, Outcome};
+    use crate::store::record::{Operation, OperationStatus};
     use crate::store::{Rows, Store, StoreError, tables};
     use std::time::Duration;
     use tokio_util::sync::CancellationToken;
