@@ -25,7 +25,7 @@ fn serve_prints_one_line_answers_and_stops_on_sigterm() {
     out.read_line(&mut line).unwrap();
     let addr: SocketAddr = line.trim().strip_prefix("nacre listening on http://").unwrap().parse().unwrap();
     assert_eq!(Request::new("GET", "/readyz").send(addr).status, 200);
-    let kill = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    let kill = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.id())]).status().unwrap();
     assert!(kill.success());
     assert!(process.wait().unwrap().success());
     let mut rest = String::new();

@@ -102,8 +102,12 @@ impl Booker<'_> {
                 self.transfer_fee(store, draft, connection, quantity, account)
             }
             Step::FiatTrade { connection, from, to, fee } => {
-                let fee = fee.unwrap_or_default();
-                draft.steps.push(BookedStep::FiatTraded { connection, from, to, fee });
+                draft.steps.push(BookedStep::FiatTraded { connection, from, to });
+                let value = match fee {
+                    Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
+                    None => Fiat::ZERO,
+                };
+                draft.steps.extend(fee_apart(connection, None, fee, value));
                 Ok(())
             }
         }

@@ -12,7 +12,7 @@ mod meta;
 mod records;
 mod tables;
 
-pub(crate) use blockmap::BlockMap;
+pub use blockmap::BlockMap;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};
