@@ -3,21 +3,25 @@
 
 mod access;
 mod auth;
+mod connections;
 mod event_body;
 mod event_detail;
 mod feedback;
 mod health;
+mod imports;
 mod journals;
 mod metadata;
 mod notifications;
 mod onchain_configs;
 mod operations;
 mod pending;
+mod process;
 mod profiles;
 mod quarantine;
 mod rates;
 mod reports;
 mod settings;
+mod sync;
 mod tags;
 mod workspaces;
 
@@ -36,6 +40,10 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(profiles::routes())
         .merge(settings::routes())
         .merge(onchain_configs::routes())
+        .merge(connections::routes())
+        .merge(imports::routes())
+        .merge(sync::routes())
+        .merge(process::routes())
         .merge(operations::routes())
         .merge(notifications::routes())
         .merge(rates::routes())
@@ -62,6 +70,13 @@ pub(crate) struct InProfile {
     pub(crate) w: Uuid,
     /// The profile.
     pub(crate) p: Uuid,
+}
+
+/// A connection in the path of a profile, whose other parameters are read by `BookAccess`.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct InConnection {
+    /// The connection.
+    pub(crate) c: Uuid,
 }
 
 /// Tells "absent" (`None`, by `#[serde(default)]`) from `null` (`Some(None)`).

@@ -2,6 +2,7 @@
 
 mod operations;
 mod progress;
+pub(crate) mod sync;
 
 pub use operations::{Failure, JobError, Jobs, NewJob, Outcome};
 pub use progress::Progress;

@@ -69,7 +69,8 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
         }
         let schema = ObjectBuilder::new().schema_type(Type::String);
         let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
-        let schema = if matches!(name, "w" | "p" | "id") { schema.format(Some(format)) } else { schema };
+        let schema =
+            if matches!(name, "w" | "p" | "c" | "id") { schema.format(Some(format)) } else { schema };
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Path)

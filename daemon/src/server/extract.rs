@@ -3,6 +3,8 @@
 //! Invariants: a body is read within its limit or not at all; JSON with duplicate keys or deeper than
 //! [`MAX_DEPTH`] is refused before it becomes a value; a wrong field is named by its path.
 
+use std::collections::HashMap;
+
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -128,7 +130,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-fn content_type(request: &Request) -> String {
+/// Media type of a request without parameters, lower case; empty if none was sent.
+pub(crate) fn content_type(request: &Request) -> String {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
@@ -150,11 +153,23 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
 }
 
+/// The JSON value at `place` of a body, as the type that the rest of the body asks for.
+pub(crate) fn value_at<T: DeserializeOwned>(place: &str, value: serde_json::Value) -> Result<T, Problem> {
+    let body = serde_json::json!({ place: value }).to_string();
+    let mut found: HashMap<String, T> = parse(body.as_bytes())?;
+    found.remove(place).ok_or_else(|| Problem::field(place, format!("{place} is missing")))
+}
+
 /// axum's text is `Failed to deserialize …: path: reason`; keep path and reason.
 fn at_field(code: Code, place: &str, text: &str) -> Problem {
     let said = text.split_once(": ").map_or(text, |(_, rest)| rest);
     let path = said.split_once(": ").map(|(path, _)| path).filter(|path| !path.contains(' '));
-    let field = path.or_else(|| said.split('`').nth(1));
+    let missing = said.split_once("missing field `").and_then(|(_, rest)| rest.split('`').next());
+    let field = match (path, missing) {
+        (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
+        (path, _) => path.or_else(|| said.split('`').nth(1)).map(str::to_owned),
+    };
+    let said = said.split(" at line ").next().unwrap_or(said);
     let problem = Problem::new(code, format!("{place} is not as expected: {said}"));
     match field {
         Some(field) => problem.with_details(serde_json::json!({ "field": field })),

@@ -84,7 +84,6 @@ impl Code {
     }
 
     /// The stable word.
-    #[cfg(test)]
     pub(crate) const fn word(self) -> &'static str {
         self.parts().1
     }
@@ -162,6 +161,11 @@ impl Problem {
     pub(crate) fn retry_after(mut self, secs: u64) -> Self {
         self.retry_after_secs = Some(secs);
         self
+    }
+
+    /// What is wrong and what to do.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Which kind of refusal this is.

@@ -46,7 +46,6 @@ pub(super) fn find(tx: &impl Rows, workspace: Uuid, id: Uuid) -> Result<Option<O
 }
 
 /// The chain source a profile reads: its own, else the default of its workspace.
-#[allow(dead_code, reason = "asked by the jobs that sync")]
 pub(crate) fn effective(
     tx: &impl Rows,
     user: Uuid,
