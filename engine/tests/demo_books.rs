@@ -35,8 +35,12 @@ fn the_example_histories_are_clean_books() {
         })
         .collect();
     book.put_rates(now(), 1, &points).unwrap();
-    let feeds =
-        [("saver", Rail::Managed), ("wallet", Rail::OnChain), ("merchant", Rail::Managed), ("lightning", Rail::Lightning)];
+    let feeds = [
+        ("saver", Rail::Managed),
+        ("wallet", Rail::OnChain),
+        ("merchant", Rail::Managed),
+        ("lightning", Rail::Lightning),
+    ];
     for (label, rail) in feeds {
         let new = NewConnection {
             id: label.into(),
@@ -56,7 +60,9 @@ fn the_example_histories_are_clean_books() {
         panic!("{} {:?} {}", key.id, row.kind, reason.explain());
     }
     let gains = snapshot.capital_gains(&Range::default(), now()).unwrap();
-    assert!(gains.rows.iter().any(|row| row.term == "long") && gains.rows.iter().any(|row| row.term == "short"));
+    assert!(
+        gains.rows.iter().any(|row| row.term == "long") && gains.rows.iter().any(|row| row.term == "short")
+    );
     let verified = book.verify().unwrap();
     assert_eq!(verified.problems, Vec::<String>::new());
     assert!(verified.journal_rows > 100 && verified.open_lots > 0);
