@@ -164,7 +164,11 @@ fn columns_add_up(book: &Book) -> Law {
 
 fn cases(default: u32) -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::with_cases(cases) }
+    ProptestConfig {
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases)
+    }
 }
 
 proptest! {

@@ -237,6 +237,9 @@ impl World {
             return;
         }
         let named = &self.rows[from.below(self.rows.len())][1];
+        if (&named.txid, &named.hash, &named.reference) != (&None, &None, &None) {
+            return;
+        }
         let id = format!("c{}.{}", named.conn, named.id);
         row.lots.push((id, row.msat + row.fee));
     }
