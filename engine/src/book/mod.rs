@@ -60,9 +60,6 @@ impl Book {
     /// [`Error::Cancelled`](crate::Error::Cancelled) when `cancelled` says so; the books stay as they were.
     pub fn process(&self, now: Timestamp, full: bool, cancelled: &dyn Fn() -> bool) -> Result<Outcome> {
         let done = self.write(|store| {
-            if full {
-                store.clear_derived()?;
-            }
             let mark = if full { Some(Timestamp::MIN) } else { store.dirty_from()? };
             let Some(mark) = mark else { return Ok(None) };
             let outcome = derive::process(store, mark, cancelled)?;

@@ -265,10 +265,7 @@ impl Booker<'_> {
         let cost = Fiat::sum(takes.iter().map(|take| take.cost))?;
         let before = draft.effects.len();
         take(store, &takes, UsePurpose::CarriedFee, &mut draft.effects)?;
-        let arrived = draft.effects.iter().rev().find_map(|effect| match effect {
-            LotEffect::Opened { lot, .. } => Some(lot.clone()),
-            _ => None,
-        });
+        let arrived = last_arrived(store, &draft.effects)?;
         let moved = draft.steps.iter().any(|step| matches!(step, BookedStep::Moved { .. }));
         let heir = match (arrived, moved && self.settings.lot_scope == LotScope::Universal) {
             (Some(lot), _) => Some(lot),
@@ -284,6 +281,18 @@ impl Booker<'_> {
         draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, cost });
         Ok(true)
     }
+}
+
+/// The last lot these effects opened that is still open: a later fee may have used up what arrived.
+fn last_arrived(store: &mut WriteStore<'_>, effects: &[LotEffect]) -> Result<Option<LotKey>> {
+    for effect in effects.iter().rev() {
+        if let LotEffect::Opened { lot, .. } = effect
+            && store.lot(lot)?.is_some()
+        {
+            return Ok(Some(lot.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// The fields of [`Step::Acquire`].
