@@ -1,7 +1,7 @@
 //! What every handler can reach: configuration, store, identity, books, jobs, limits. Cheap to clone.
 //! New subsystems add a `pub(crate)` field here and build it in [`AppState::open`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ impl AppState {
     /// damaged), or the signing key cannot be made.
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let books_dir = config.data_dir.join("books");
-        std::fs::create_dir_all(&books_dir)
+        create_private_dir(&books_dir)
             .map_err(|source| StartError::DataDir { path: books_dir.clone(), source })?;
         let store = Store::open(&config.data_dir.join("system.redb"), config.cache_mib)?;
         // Only behind the store, whose lock proves that no other server uses the folder.
@@ -83,4 +83,10 @@ impl AppState {
     pub fn jobs(&self) -> &Jobs {
         &self.jobs
     }
+}
+
+/// Makes a folder and its parents; new ones are for their owner only, because keys and hashes live there.
+fn create_private_dir(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

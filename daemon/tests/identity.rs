@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::Server;
+use harness::{Request, Server};
 use nacre::config::Registration;
 
 #[test]
@@ -71,6 +71,17 @@ fn a_login_token_buys_an_access_token_for_one_audience() {
     let rates = answer.text("access_token");
     assert_eq!(server.get("/v1/rates/pairs", &rates).status, 200);
     server.get("/v1/workspaces", &rates).is_problem(401, "invalid_token");
+    let form = format!(
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token={login}&audience=svc"
+    );
+    let by_form = |body: &str| {
+        let request = Request::new("POST", "/v1/token");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(body.as_bytes()).send(server.addr)
+    };
+    let svc = by_form(&form).text("access_token");
+    assert_eq!(server.get("/v1/workspaces", &svc).status, 200);
+    by_form("audience=svc").is_problem(422, "invalid_field");
     exchange(&rates, "svc").is_problem(401, "invalid_token");
     exchange(&login, "everything").is_problem(422, "invalid_field");
     let other = r#"{"grant_type":"password","audience":"svc"}"#;

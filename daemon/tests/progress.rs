@@ -21,7 +21,7 @@ where
     server.runtime.block_on(state.jobs().submit(job, work)).unwrap()
 }
 
-fn open(server: &Server, token: &str, id: Uuid, last: Option<u64>) -> impl BufRead {
+fn open(server: &Server, token: &str, id: Uuid, last: Option<u64>) -> impl BufRead + use<> {
     let path = format!("/v1/notifications/stream?operation_id={id}");
     let mut request = Request::new("GET", &path).token(token);
     if let Some(last) = last {

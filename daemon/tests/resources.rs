@@ -226,9 +226,29 @@ fn the_document_and_its_viewer_are_served() {
     let names: Vec<_> = list["parameters"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
     assert_eq!(names, ["limit", "cursor", "w"]);
     assert!(list["responses"]["default"]["content"]["application/problem+json"].is_object());
+    assert_refs_resolve(&document, &document);
     assert!(server.get("/docs/", "").body.contains("swagger-ui"));
     for probe in ["/healthz", "/readyz"] {
         assert_eq!(server.get(probe, "").json()["status"], "ok");
     }
     assert!(server.get("/metrics", "").body.contains("nacre_http_requests_total"));
+}
+
+/// Every `$ref` of the document must point at something in it.
+fn assert_refs_resolve(document: &Value, part: &Value) {
+    match part {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if let (true, Some(target)) = (key == "$ref", value.as_str()) {
+                    assert!(
+                        document.pointer(target.trim_start_matches('#')).is_some(),
+                        "{target} is missing"
+                    );
+                }
+                assert_refs_resolve(document, value);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| assert_refs_resolve(document, item)),
+        _ => {}
+    }
 }

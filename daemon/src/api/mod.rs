@@ -1,7 +1,9 @@
 //! The REST resources: one file each, request and response types with thin handlers that convert, authorise,
 //! make one call and convert back. Rules live below, HTTP mechanics in `server`.
 
+pub(crate) mod access;
 mod auth;
+mod chain_test;
 mod connections;
 mod feedback;
 mod health;
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(profiles::routes())
         .merge(settings::routes())
         .merge(onchain_configs::routes())
+        .merge(chain_test::routes())
         .merge(connections::routes())
         .merge(imports::routes())
         .merge(sync::routes())

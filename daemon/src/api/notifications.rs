@@ -44,7 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Streams the progress of an operation.
-#[utoipa::path(get, path = "/v1/notifications/stream", tag = "operations", operation_id = "stream_progress",
+#[utoipa::path(get, path = "/v1/notifications/stream", tag = "operations", operation_id = "stream_progress", params(StreamQuery),
     responses((status = 200, body = Event, content_type = "text/event-stream")))]
 async fn stream(
     State(state): State<AppState>,

@@ -108,7 +108,7 @@ async fn create(
 
 /// Lists the chain sources of a workspace, oldest first.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/onchain-configs", tag = "chain sources",
-    operation_id = "list_onchain_configs", 
+    operation_id = "list_onchain_configs", params(PageQuery), 
     responses((status = 200, body = Page<OnchainConfigBody>)))]
 async fn list(
     State(state): State<AppState>,

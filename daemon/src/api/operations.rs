@@ -108,7 +108,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// Lists the caller's operations, oldest first.
-#[utoipa::path(get, path = "/v1/operations", tag = "operations", operation_id = "list_operations",
+#[utoipa::path(get, path = "/v1/operations", tag = "operations", operation_id = "list_operations", params(PageQuery),
     responses((status = 200, body = Page<OperationBody>)))]
 async fn list(
     State(state): State<AppState>,

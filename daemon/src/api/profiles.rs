@@ -165,7 +165,7 @@ async fn create(
 }
 
 /// Lists the profiles of a workspace, oldest first.
-#[utoipa::path(get, path = "/v1/workspaces/{w}/profiles", tag = "profiles", operation_id = "list_profiles",
+#[utoipa::path(get, path = "/v1/workspaces/{w}/profiles", tag = "profiles", operation_id = "list_profiles", params(PageQuery),
     responses((status = 200, body = Page<ProfileBody>)))]
 async fn list(
     State(state): State<AppState>,

@@ -119,7 +119,7 @@ async fn pairs(
 }
 
 /// The last rate of a pair at or before a time.
-#[utoipa::path(get, path = "/v1/rates/latest", tag = "rates", operation_id = "latest_rate",
+#[utoipa::path(get, path = "/v1/rates/latest", tag = "rates", operation_id = "latest_rate", params(LatestQuery),
     responses((status = 200, body = RateBody)))]
 async fn latest(
     State(state): State<AppState>,
@@ -134,7 +134,7 @@ async fn latest(
 }
 
 /// The rates of a pair within a time, oldest first.
-#[utoipa::path(get, path = "/v1/rates/range", tag = "rates", operation_id = "rate_range",
+#[utoipa::path(get, path = "/v1/rates/range", tag = "rates", operation_id = "rate_range", params(RangeQuery),
     responses((status = 200, body = Page<RateBody>)))]
 async fn range(
     State(state): State<AppState>,

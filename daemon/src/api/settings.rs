@@ -7,6 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::access::OwnedProfile;
 use super::{InProfile, nullable};
 use crate::identity::AuthUser;
 use crate::server::extract::{Json, Path};
@@ -100,13 +101,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// The settings of a profile.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/settings", tag = "profiles",
     operation_id = "get_settings", responses((status = 200, body = SettingsBody)))]
-async fn get(
-    State(state): State<AppState>,
-    user: AuthUser,
-    Path(at): Path<InProfile>,
-) -> Result<axum::Json<SettingsBody>, Problem> {
-    let row = state.store.read(move |tx| profiles::owned(tx, user.id, at.w, at.p)).await?;
-    Ok(axum::Json(row.settings.into()))
+async fn get(owned: OwnedProfile) -> axum::Json<SettingsBody> {
+    axum::Json(owned.profile.settings.into())
 }
 
 /// Changes settings of a profile.

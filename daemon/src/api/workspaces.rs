@@ -65,7 +65,7 @@ async fn create(
 }
 
 /// Lists the caller's workspaces, oldest first.
-#[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", operation_id = "list_workspaces",
+#[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", operation_id = "list_workspaces", params(PageQuery),
     responses((status = 200, body = Page<WorkspaceBody>)))]
 async fn list(
     State(state): State<AppState>,

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
 use serde::de::DeserializeOwned;
 
 use super::body;
@@ -17,11 +18,16 @@ use super::problem::{Code, Problem};
 use super::strict_json;
 use crate::state::AppState;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
 /// A JSON body that may be left out; then it is the default.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+/// A body as JSON or as a form, as OAuth clients send it.
+pub(crate) struct JsonOrForm<T>(pub(crate) T);
 
 /// The query string.
 pub(crate) struct Query<T>(pub(crate) T);
@@ -70,6 +76,25 @@ impl<T: DeserializeOwned + Default> FromRequest<AppState> for OptionalJson<T> {
     }
 }
 
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonOrForm<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        if content_type(&request) != FORM {
+            let Json(value) = Json::from_request(request, state).await?;
+            return Ok(Self(value));
+        }
+        let raw = RawBody::from_request(request, state).await?;
+        let mut form = Request::new(Body::from(raw.bytes));
+        *form.method_mut() = Method::POST;
+        form.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        match axum::Form::from_request(form, state).await {
+            Ok(axum::Form(value)) => Ok(Self(value)),
+            Err(rejection) => Err(at_field(Code::InvalidField, "the form", &rejection.body_text())),
+        }
+    }
+}
+
 impl FromRequest<AppState> for RawBody {
     type Rejection = Problem;
 
@@ -98,7 +123,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(_) => Err(Problem::not_found("thing (an id in the path is no id)")),
+            Err(_) => {
+                Err(Problem::new(Code::NotFound, "there is nothing here: an id in the path is not a UUID"))
+            }
         }
     }
 }

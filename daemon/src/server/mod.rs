@@ -9,6 +9,7 @@ pub(crate) mod idempotency;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod page;
+mod panic_guard;
 pub(crate) mod problem;
 mod request_id;
 mod router;

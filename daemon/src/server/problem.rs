@@ -137,7 +137,7 @@ impl Problem {
 
     /// `500`: logs the cause and shows none of it.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
+        tracing::error!(request_id = request_id::current(), %cause, "internal error");
         Self::new(Code::Internal, "the server failed to do this; its log has the cause under the request id")
     }
 
