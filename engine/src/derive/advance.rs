@@ -45,7 +45,7 @@ pub(crate) fn process(
     }
     let mut totals = store.totals()?;
     rewind(store, &mut totals, mark, &rails)?;
-    let booker = Booker { settings: &settings, zone: &zone, rails: &rails };
+    let booker = Booker { settings: &settings, zone: &zone, rails: &rails, rates: Default::default() };
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
     let mut scan = Scan::starting(mark);
