@@ -10,6 +10,8 @@ pub mod id;
 pub mod import;
 pub mod journal;
 pub(crate) mod lots;
+#[doc(hidden)]
+pub mod measure;
 pub mod model;
 pub mod money;
 pub mod normalise;

@@ -22,8 +22,9 @@ pub(super) type ScriptKey = (u32, u32);
 
 type Index = SpkTxOutIndex<ScriptKey>;
 
-/// Confirmations from which a coinbase may be spent.
-const COINBASE_MATURITY: u32 = 100;
+/// Confirmations from which a coinbase counts. One more than the consensus rule's 100 blocks, as Bitcoin Core's own
+/// wallet counts it (`GetBlocksToMaturity`: the block that spends it comes on top), so that balances agree.
+const COINBASE_MATURITY: u32 = 101;
 /// When unconfirmed transactions were seen: all in this reading, so the clock is left out.
 const SEEN_AT: u64 = 1;
 

@@ -11,111 +11,152 @@ use redb::{ReadableTable, Table};
 
 use super::block::{Block, FULL_BYTES, Row};
 use super::failed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Decoded blocks kept at most: about 8 MiB with their overhead.
-const CACHE_BLOCKS: usize = 512;
+/// Encoded bytes of decoded blocks kept at most: about 8 MiB with their overhead.
+const CACHE_BYTES: usize = 512 * FULL_BYTES;
 
 type Bytes = &'static [u8];
 
 /// An ordered map over a readable table; over a writable one it can be changed.
-pub(crate) struct BlockMap<T> {
+pub struct BlockMap<T> {
     table: T,
+    full_bytes: usize,
+    /// Decoded blocks but the hot one.
     cache: BTreeMap<Vec<u8>, Block>,
     hot: Option<Hot>,
 }
 
-/// The block used last and the end of its range.
+/// The block used last, taken out of the cache, and its range.
 struct Hot {
-    block: Vec<u8>,
+    name: Vec<u8>,
     end: Option<Vec<u8>>,
+    block: Block,
+    /// The row used last: the next one wanted is often the one behind it.
+    hint: usize,
 }
 
 impl Hot {
     fn covers(&self, key: &[u8]) -> bool {
-        self.block.as_slice() <= key && self.end.as_deref().is_none_or(|end| key < end)
+        self.name.as_slice() <= key && self.is_before_end(key)
+    }
+
+    fn is_before_end(&self, key: &[u8]) -> bool {
+        self.end.as_deref().is_none_or(|end| key < end)
+    }
+
+    /// Whether the last row before `bound` (`None`: of all) is in this block, if the block has one there.
+    fn reaches(&self, bound: Option<&[u8]>) -> bool {
+        match (bound, self.end.as_deref()) {
+            (Some(bound), end) => self.name.as_slice() < bound && end.is_none_or(|end| bound <= end),
+            (None, end) => end.is_none(),
+        }
     }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
+    /// Over a table, blocks of the usual size.
     pub fn new(table: T) -> Self {
-        BlockMap { table, cache: BTreeMap::new(), hot: None }
+        Self::sized(table, FULL_BYTES)
+    }
+
+    /// With another size at which blocks are full. Maps of every size read each other's blocks.
+    pub fn sized(table: T, full_bytes: usize) -> Self {
+        BlockMap { table, full_bytes, cache: BTreeMap::new(), hot: None }
+    }
+
+    fn cache_blocks(&self) -> usize {
+        CACHE_BYTES / self.full_bytes
     }
 
     /// The value under `key`.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>> {
-        let Some(block) = self.seek(key)? else { return Ok(None) };
-        Ok(block.position(key).ok().and_then(|at| block.rows.get(at)).map(|row| row.1.as_slice()))
+        let Some(hot) = self.seek(key)? else { return Ok(None) };
+        let Ok(at) = hot.block.position(key, hot.hint) else { return Ok(None) };
+        hot.hint = at;
+        Ok(hot.block.row(at).map(|row| row.1))
     }
 
     /// The first row at or after `key`.
-    pub fn at_or_after(&mut self, key: &[u8]) -> Result<Option<&Row>> {
-        let place = match self.seek(key)? {
-            Some(block) => match block.position(key) {
-                Ok(at) => Some(at),
-                Err(at) if at < block.rows.len() => Some(at),
-                Err(_) => None,
-            },
-            None => None,
+    pub fn at_or_after(&mut self, key: &[u8]) -> Result<Option<Row<'_>>> {
+        let behind = match self.seek(key)? {
+            Some(hot) => {
+                let at = hot.block.position(key, hot.hint).unwrap_or_else(|at| at);
+                hot.hint = at;
+                (at == hot.block.len()).then(|| hot.end.clone())
+            }
+            None => Some(self.block_after(key, true)?),
         };
-        if let Some(at) = place {
-            return Ok(self.hot_block().and_then(|block| block.rows.get(at)));
+        match behind {
+            None => {}
+            Some(None) => return Ok(None),
+            Some(Some(next)) => {
+                // A block's key is only a lower bound of its rows, and no block is empty.
+                self.enter(next)?;
+            }
         }
-        let next = match &self.hot {
-            Some(hot) if hot.covers(key) => hot.end.clone(),
-            _ => self.block_after(key, true)?,
-        };
-        let Some(next) = next else { return Ok(None) };
-        // A block's key is only a lower bound of its rows, and no block is empty.
-        Ok(self.seek(&next)?.and_then(|block| block.rows.first()))
+        Ok(self.hot.as_ref().and_then(|hot| hot.block.row(hot.hint)))
     }
 
     /// The last row before `key` (`None`: the last row of all).
-    pub fn before(&mut self, key: Option<&[u8]>) -> Result<Option<&Row>> {
+    pub fn before(&mut self, key: Option<&[u8]>) -> Result<Option<Row<'_>>> {
         let mut bound = key.map(<[u8]>::to_vec);
         loop {
-            let Some(name) = self.block_before(bound.as_deref())? else { return Ok(None) };
-            let block = self.seek(&name)?;
-            let at = block.map_or(0, |block| match key {
-                Some(key) => block.position(key).unwrap_or_else(|at| at),
-                None => block.rows.len(),
-            });
-            if let Some(at) = at.checked_sub(1) {
-                return Ok(self.hot_block().and_then(|block| block.rows.get(at)));
+            if !self.hot.as_ref().is_some_and(|hot| hot.reaches(bound.as_deref())) {
+                self.retire();
+                let Some(name) = self.block_before(bound.as_deref())? else { return Ok(None) };
+                self.enter(name)?;
             }
-            bound = Some(name);
+            let Some(hot) = &mut self.hot else { return Ok(None) };
+            let at = match key {
+                Some(key) => hot.block.position(key, hot.hint).unwrap_or_else(|at| at),
+                None => hot.block.len(),
+            };
+            if let Some(at) = at.checked_sub(1) {
+                // The row before this one is asked for next, more often than not.
+                hot.hint = at.saturating_sub(1);
+                return Ok(self.hot.as_ref().and_then(|hot| hot.block.row(at)));
+            }
+            bound = Some(hot.name.clone());
         }
-    }
-
-    fn hot_block(&self) -> Option<&Block> {
-        self.cache.get(&self.hot.as_ref()?.block)
     }
 
     /// Makes the block whose range holds `key` the hot one; `None` when `key` is before every block.
-    fn seek(&mut self, key: &[u8]) -> Result<Option<&Block>> {
+    fn seek(&mut self, key: &[u8]) -> Result<Option<&mut Hot>> {
         if !self.hot.as_ref().is_some_and(|hot| hot.covers(key)) {
-            self.hot = None;
+            self.retire();
             let Some(name) = self.block_at_or_before(key)? else { return Ok(None) };
-            self.load(&name)?;
-            let end = self.block_after(&name, false)?;
-            self.hot = Some(Hot { block: name, end });
+            self.enter(name)?;
         }
-        Ok(self.hot_block())
+        Ok(self.hot.as_mut())
     }
 
-    fn load(&mut self, name: &[u8]) -> Result<()> {
-        if self.cache.contains_key(name) {
-            return Ok(());
+    /// Puts the hot block back among the others.
+    fn retire(&mut self) {
+        if let Some(hot) = self.hot.take() {
+            self.cache.insert(hot.name, hot.block);
         }
-        if self.cache.len() >= CACHE_BLOCKS {
+    }
+
+    /// Makes the block called `name` the hot one.
+    fn enter(&mut self, name: Vec<u8>) -> Result<()> {
+        self.retire();
+        let end = self.block_after(&name, false)?;
+        let block = match self.cache.remove(&name) {
+            Some(block) => block,
+            None => self.load(&name)?,
+        };
+        self.hot = Some(Hot { name, end, block, hint: 0 });
+        Ok(())
+    }
+
+    fn load(&mut self, name: &[u8]) -> Result<Block> {
+        if self.cache.len() >= self.cache_blocks() {
             self.cache.retain(|_, block| block.dirty);
         }
-        if let Some(stored) = self.table.get(name).map_err(failed)? {
-            let block = Block::decode(stored.value())?;
-            drop(stored);
-            self.cache.insert(name.to_vec(), block);
-        }
-        Ok(())
+        let missing = || Error::Corrupt("a block of rows is missing".into());
+        let stored = self.table.get(name).map_err(failed)?.ok_or_else(missing)?;
+        Block::decode(stored.value())
     }
 
     fn block_at_or_before(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -126,6 +167,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         self.last_block((Unbounded, key.map_or(Unbounded, Excluded)))
     }
 
+    /// The last block within bounds; no block is hot.
     fn last_block(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<Vec<u8>>> {
         let cached = self.cache.range::<[u8], _>(bounds).next_back().map(|(name, _)| name.as_slice());
         let mut range = self.table.range::<&[u8]>(bounds).map_err(failed)?;
@@ -134,6 +176,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         Ok(cached.max(stored).map(<[u8]>::to_vec))
     }
 
+    /// The first block at or after `key`; no block is hot.
     fn block_after(&self, key: &[u8], inclusive: bool) -> Result<Option<Vec<u8>>> {
         let bounds = (if inclusive { Included(key) } else { Excluded(key) }, Unbounded);
         let cached = self.cache.range::<[u8], _>(bounds).next().map(|(name, _)| name.as_slice());
@@ -149,49 +192,49 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
 }
 
 impl BlockMap<Table<'_, Bytes, Bytes>> {
-    /// Inserts or replaces a row.
-    pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<()> {
+    /// Inserts or replaces a row; says whether it is new.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
         if self.seek(key)?.is_none() {
             self.extend_down(key)?;
         }
-        let Some(hot) = &mut self.hot else { return Ok(()) };
-        let Some(block) = self.cache.get_mut(&hot.block) else { return Ok(()) };
-        let place = block.position(key);
-        let full = block.bytes + key.len() + value.len() > FULL_BYTES && !block.rows.is_empty();
-        if full && place == Err(block.rows.len()) {
+        let full_bytes = self.full_bytes;
+        let Some(hot) = &mut self.hot else { return Err(Error::Corrupt("no block for a row".into())) };
+        let place = hot.block.position(key, hot.hint);
+        let full = hot.block.bytes + key.len() + value.len() > full_bytes && hot.block.len() > 0;
+        if full && place == Err(hot.block.len()) {
             // Appending: keep the full block as it is and start the next one.
-            let mut next = Block { bytes: 1, ..Block::default() };
-            next.put(Err(0), key, value);
-            self.cache.insert(key.to_vec(), next);
-            hot.block = key.to_vec();
-            return self.write_back_if_large();
+            let mut block = Block::empty();
+            block.put(Err(0), key, value);
+            let end = hot.end.clone();
+            self.retire();
+            self.hot = Some(Hot { name: key.to_vec(), end, block, hint: 0 });
+            self.write_back_if_large()?;
+            return Ok(true);
         }
-        block.put(place, key, value);
-        if block.bytes > FULL_BYTES && block.rows.len() > 1 {
-            let upper = block.split();
-            if let Some((name, _)) = upper.rows.first() {
-                self.cache.insert(name.clone(), upper);
+        hot.block.put(place, key, value);
+        hot.hint = place.unwrap_or_else(|at| at);
+        if hot.block.bytes > full_bytes && hot.block.len() > 1 {
+            let upper = hot.block.split();
+            if let Some((first, _)) = upper.row(0) {
+                let first = first.to_vec();
+                self.cache.insert(first, upper);
             }
-            self.hot = None;
+            self.retire();
+            self.write_back_if_large()?;
         }
-        self.write_back_if_large()
+        Ok(place.is_err())
     }
 
     /// Removes a row; says whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        if self.seek(key)?.is_none() {
-            return Ok(false);
-        }
-        let Some(hot) = &self.hot else { return Ok(false) };
-        let Some(block) = self.cache.get_mut(&hot.block) else { return Ok(false) };
-        let Ok(at) = block.position(key) else { return Ok(false) };
-        block.rows.remove(at);
-        block.dirty = true;
-        if block.rows.is_empty() {
-            let name = hot.block.clone();
-            self.hot = None;
-            self.cache.remove(&name);
-            self.table.remove(name.as_slice()).map_err(failed)?;
+        let Some(hot) = self.seek(key)? else { return Ok(false) };
+        let Ok(at) = hot.block.position(key, hot.hint) else { return Ok(false) };
+        hot.block.remove(at);
+        hot.hint = at.saturating_sub(1);
+        if hot.block.len() == 0
+            && let Some(hot) = self.hot.take()
+        {
+            self.table.remove(hot.name.as_slice()).map_err(failed)?;
         }
         Ok(true)
     }
@@ -205,6 +248,7 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
 
     /// Writes every changed block to the table.
     pub fn flush(&mut self) -> Result<()> {
+        self.retire();
         for (name, block) in &mut self.cache {
             if block.dirty {
                 self.table.insert(name.as_slice(), block.encode().as_slice()).map_err(failed)?;
@@ -215,27 +259,29 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
     }
 
     fn write_back_if_large(&mut self) -> Result<()> {
-        if self.cache.len() <= 2 * CACHE_BLOCKS {
+        if self.cache.len() <= 2 * self.cache_blocks() {
             return Ok(());
         }
+        let hot = self.hot.take();
         self.flush()?;
-        let hot = self.hot.as_ref().map(|hot| hot.block.clone());
-        self.cache.retain(|name, _| Some(name) == hot.as_ref());
+        self.cache.clear();
+        self.hot = hot;
         Ok(())
     }
 
     /// `key` is before every block: rename the first block down to it, or make the first block.
     fn extend_down(&mut self, key: &[u8]) -> Result<()> {
-        let mut block = Block { bytes: 1, dirty: true, ..Block::default() };
+        let mut block = Block::empty();
         if let Some(first) = self.block_after(key, true)? {
-            self.load(&first)?;
-            block = self.cache.remove(&first).unwrap_or(block);
-            block.dirty = true;
-            self.table.remove(first.as_slice()).map_err(failed)?;
+            self.enter(first)?;
+            if let Some(hot) = self.hot.take() {
+                self.table.remove(hot.name.as_slice()).map_err(failed)?;
+                block = hot.block;
+            }
         }
-        self.cache.insert(key.to_vec(), block);
+        block.dirty = true;
         let end = self.block_after(key, false)?;
-        self.hot = Some(Hot { block: key.to_vec(), end });
+        self.hot = Some(Hot { name: key.to_vec(), end, block, hint: 0 });
         Ok(())
     }
 }
@@ -278,9 +324,10 @@ mod tests {
 
     fn check(map: &mut BlockMap<Table<'_, Bytes, Bytes>>, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, op: Op) {
         let own = |row: Option<(&Vec<u8>, &Vec<u8>)>| row.map(|(k, v)| (k.clone(), v.clone()));
+        let copy = |row: Option<Row<'_>>| row.map(|(k, v)| (k.to_vec(), v.to_vec()));
         match op {
             Op::Put(k, n) => {
-                map.put(&key(k), vec![7; n.into()]).unwrap();
+                map.put(&key(k), &vec![7; n.into()]).unwrap();
                 model.insert(key(k), vec![7; n.into()]);
             }
             Op::Remove(k) => {
@@ -290,11 +337,11 @@ mod tests {
                 assert_eq!(map.get(&key(k)).unwrap().map(<[u8]>::to_vec), model.get(&key(k)).cloned());
             }
             Op::After(k) => {
-                let got = map.at_or_after(&key(k)).unwrap().cloned();
+                let got = copy(map.at_or_after(&key(k)).unwrap());
                 assert_eq!(got, own(model.range(key(k)..).next()));
             }
             Op::Before(k) => {
-                let got = map.before(k.map(key).as_deref()).unwrap().cloned();
+                let got = copy(map.before(k.map(key).as_deref()).unwrap());
                 let want = match k {
                     Some(k) => own(model.range(..key(k)).next_back()),
                     None => own(model.iter().next_back()),
@@ -338,10 +385,10 @@ mod tests {
             let mut map = BlockMap::new(read.open_table(ROWS).unwrap());
             let mut found = BTreeMap::new();
             let mut from = Vec::new();
-            while let Some((k, v)) = map.at_or_after(&from).unwrap().cloned() {
-                from = k.clone();
+            while let Some((k, v)) = map.at_or_after(&from).unwrap() {
+                from = k.to_vec();
                 from.push(0);
-                found.insert(k, v);
+                found.insert(k.to_vec(), v.to_vec());
             }
             prop_assert_eq!(found, model);
         }

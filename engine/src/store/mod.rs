@@ -6,13 +6,17 @@
 mod block;
 mod blockmap;
 mod codec;
+#[cfg(test)]
+mod fault;
 mod file;
 mod journal;
 mod meta;
 mod records;
 mod tables;
 
-pub(crate) use blockmap::BlockMap;
+pub use blockmap::BlockMap;
+#[cfg(test)]
+pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};
