@@ -290,3 +290,20 @@ fn csv_downloads_are_bounded_and_give_their_place_back() {
     assert_eq!(whole.lines().filter(|line| line.contains(",BTC,")).count() % MANY, 0);
     assert!(whole.ends_with('\n') && whole.lines().count() > 2 * MANY);
 }
+
+#[test]
+fn the_guide_names_every_route() {
+    let guide = include_str!("../../docs/api.md").replace(" P/", " /v1/workspaces/{w}/profiles/{p}/");
+    let server = Server::start();
+    let document = server.get("/openapi.json", "").json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let rows =
+            guide.split('`').filter_map(|code| code.split_once(" /").filter(|(_, at)| path[1..] == **at));
+        let methods: Vec<&str> = rows.flat_map(|(methods, _)| methods.split(", ")).collect();
+        for method in
+            ["get", "put", "post", "patch", "delete"].iter().filter(|method| item.get(**method).is_some())
+        {
+            assert!(methods.contains(&method.to_uppercase().as_str()), "docs/api.md lacks {method} {path}");
+        }
+    }
+}
