@@ -9,6 +9,8 @@ mod codec;
 #[cfg(test)]
 mod fault;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod journal;
 mod meta;
 mod records;
