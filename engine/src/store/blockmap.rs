@@ -2,7 +2,7 @@
 //!
 //! A block is keyed by a lower bound of its rows; it holds every row from there to the next block's key. Rows at hand
 //! stay decoded in a bounded write-back cache, so work that is local in key order pays the store once per block.
-//! Invariants: **no stored block is empty; blocks do not overlap.** `docs/adr/0001` has the measurement behind it.
+//! Invariants: **no stored block is empty; blocks do not overlap.** `docs/adr/0001-rows-in-blocks.md` has the measurement behind it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
@@ -13,8 +13,8 @@ use super::block::{Block, FULL_BYTES, Row};
 use super::failed;
 use crate::error::{Error, Result};
 
-/// Encoded bytes of decoded blocks kept at most: about 8 MiB with their overhead.
-const CACHE_BYTES: usize = 512 * FULL_BYTES;
+/// Encoded bytes of decoded blocks a map keeps for reading; twice as much while writing.
+const CACHE_BYTES: usize = 2 << 20;
 
 type Bytes = &'static [u8];
 
