@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::identity::auth::{Any, Auth};
 use crate::identity::{Audience, Issued};
-use crate::server::extract::Json;
+use crate::server::extract::{Json, JsonOrForm};
 use crate::server::listen::Peer;
 use crate::server::problem::{Code, Problem};
 use crate::state::AppState;
@@ -162,9 +162,13 @@ async fn me(State(state): State<AppState>, user: Auth<Any>) -> Result<Response, 
 }
 
 /// Trades a login token for an access token of one audience.
-#[utoipa::path(post, path = "/v1/token", tag = "identity", security(()), request_body = TokenRequest,
+#[utoipa::path(post, path = "/v1/token", tag = "identity", security(()),
+    request_body(content((TokenRequest = "application/json"), (TokenRequest = "application/x-www-form-urlencoded"))),
     responses((status = 200, body = AccessToken)))]
-async fn token(State(state): State<AppState>, Json(body): Json<TokenRequest>) -> Result<Response, Problem> {
+async fn token(
+    State(state): State<AppState>,
+    JsonOrForm(body): JsonOrForm<TokenRequest>,
+) -> Result<Response, Problem> {
     if body.grant_type != TOKEN_EXCHANGE {
         let message = format!("this version takes grant_type {TOKEN_EXCHANGE} only");
         return Err(Problem::new(Code::UnsupportedGrant, message));

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::config::{Config, Registration};
 use crate::server::StartError;
-use crate::store::{Store, StoreError, tables};
+use crate::store::{ReadTx, Rows, Store, StoreError, tables};
 use passwords::Passwords;
 use throttle::Throttle;
 use tokens::Tokens;
@@ -71,15 +71,18 @@ impl Identity {
         self.tokens.verify(token).await.ok().map(|verified| verified.user)
     }
 
-    /// Removes logins that have run out.
+    /// Removes logins that have run out. Writes nothing if there are none.
     pub(crate) async fn forget_expired_sessions(&self) -> Result<(), StoreError> {
         let now_ms = crate::clock::now_ms();
+        let everything = || (0, 0)..=(u128::MAX, u128::MAX);
+        let find = move |tx: &ReadTx| {
+            tx.scan(&tables::SESSIONS, everything(), usize::MAX, |_, row| row.expires_at_ms <= now_ms)
+        };
+        if !self.store.read::<_, StoreError, _>(find).await?.contains(&true) {
+            return Ok(());
+        }
         self.store
-            .write(move |tx| {
-                tx.retain(&tables::SESSIONS, (0, 0)..=(u128::MAX, u128::MAX), |row| {
-                    row.expires_at_ms > now_ms
-                })
-            })
+            .write(move |tx| tx.retain(&tables::SESSIONS, everything(), |row| row.expires_at_ms > now_ms))
             .await
     }
 }

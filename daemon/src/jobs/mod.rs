@@ -1,7 +1,9 @@
 //! Background jobs: operations with a record that survives restarts, and their progress.
 
 mod operations;
-pub(crate) mod progress;
+mod progress;
+pub(crate) mod sync;
 
-pub(crate) use operations::{JobError, Jobs, NewJob, Outcome};
-pub(crate) use progress::{Event, Feed, Level, Phase, Progress};
+pub use operations::{Failure, JobError, Jobs, NewJob, Outcome};
+pub use progress::Progress;
+pub(crate) use progress::{Event, Feed};

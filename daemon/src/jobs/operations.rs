@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::progress::{Feed, Level, Phase, Progress};
 use crate::clock;
 use crate::server::problem::{Code, Problem};
-use crate::store::record::{Failure, Operation, OperationStatus};
-use crate::store::{Rows, Store, StoreError, tables};
+use crate::store::record::{Failure as FailureRow, Operation, OperationStatus};
+use crate::store::{Rows, Store, StoreError, WriteTx, tables};
 
 /// Jobs at work at once; more wait.
 const AT_ONCE: usize = 4;
@@ -26,29 +26,46 @@ const MAX_FEEDS: usize = 256;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a job is, for its record.
-pub(crate) struct NewJob {
+pub struct NewJob {
     /// Whose job it is.
-    pub(crate) user: Uuid,
+    pub user: Uuid,
     /// What it does, one word.
-    pub(crate) kind: &'static str,
+    pub kind: &'static str,
     /// Where it does it.
-    pub(crate) workspace: Option<Uuid>,
+    pub workspace: Option<Uuid>,
     /// For which books.
-    pub(crate) profile: Option<Uuid>,
+    pub profile: Option<Uuid>,
+}
+
+/// One thing that went wrong in a job.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The connection it concerns, if one.
+    pub connection: Option<Uuid>,
+    /// Stable word.
+    pub code: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl From<Failure> for FailureRow {
+    fn from(failure: Failure) -> Self {
+        Self { connection: failure.connection, code: failure.code, message: failure.message }
+    }
 }
 
 /// What a finished job has to say.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// What went wrong for single connections; empty is full success.
-    pub(crate) failures: Vec<Failure>,
+    pub failures: Vec<Failure>,
     /// Anything else, as JSON text.
-    pub(crate) summary_json: Option<String>,
+    pub summary_json: Option<String>,
 }
 
 /// Why a job did not finish.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum JobError {
+pub enum JobError {
     /// It noticed `Progress::is_cancelled`.
     #[error("the job was cancelled")]
     Cancelled,
@@ -66,7 +83,7 @@ pub(crate) enum JobError {
 
 /// Runs jobs and knows those of this process. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct Jobs {
+pub struct Jobs {
     inner: Arc<Inner>,
 }
 
@@ -86,7 +103,7 @@ struct Known {
 impl Jobs {
     /// Ends in the records what an earlier process left unfinished.
     pub(crate) async fn open(store: Store, shutdown: CancellationToken) -> Result<Self, StoreError> {
-        store.write(|tx| fail_unfinished(tx)).await?;
+        store.write(fail_unfinished).await?;
         let inner = Inner {
             store,
             shutdown,
@@ -97,8 +114,12 @@ impl Jobs {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Records a job and starts it as soon as there is room. The answer is the operation's id.
-    pub(crate) async fn submit<F>(&self, job: NewJob, work: F) -> Result<Uuid, Problem>
+    /// Records a job and starts it, on a blocking thread, as soon as there is room. The answer is the
+    /// operation's id.
+    ///
+    /// # Errors
+    /// When the record cannot be written; then the job does not run.
+    pub async fn submit<F>(&self, job: NewJob, work: F) -> Result<Uuid, StoreError>
     where
         F: FnOnce(&Progress) -> Result<Outcome, JobError> + Send + 'static,
     {
@@ -138,16 +159,16 @@ impl Jobs {
             }
         };
         let (phase, level, message) = finish(&mut record, ended, self.inner.shutdown.is_cancelled());
-        if let Err(problem) = self.save(user, id, record).await {
-            tracing::error!(?problem, operation = %id, "cannot record the end of an operation");
+        if let Err(error) = self.save(user, id, record).await {
+            tracing::error!(%error, operation = %id, "cannot record the end of an operation");
         }
         progress.feed.push(phase, level, message, None);
         self.mark_finished(id);
     }
 
-    async fn save(&self, user: Uuid, id: Uuid, record: Operation) -> Result<(), Problem> {
+    async fn save(&self, user: Uuid, id: Uuid, record: Operation) -> Result<(), StoreError> {
         let key = (user.as_u128(), id.as_u128());
-        self.inner.store.write(move |tx| Ok(tx.put(&tables::OPERATIONS, key, &record).map(drop)?)).await
+        self.inner.store.write(move |tx| tx.put(&tables::OPERATIONS, key, &record).map(drop)).await
     }
 
     /// The events of an operation of this process.
@@ -220,7 +241,7 @@ fn finish(
     match ended {
         Ok(outcome) => {
             let failures = outcome.failures.len();
-            record.failures = outcome.failures;
+            record.failures = outcome.failures.into_iter().map(FailureRow::from).collect();
             record.summary_json = outcome.summary_json;
             if failures == 0 {
                 record.status = OperationStatus::Succeeded;
@@ -239,9 +260,8 @@ fn finish(
         }
         Err(JobError::Failed { code, message, failures }) => {
             record.status = OperationStatus::Failed;
-            record.failures = failures;
-            record.error =
-                Some(Failure { connection: None, code: code.to_owned(), message: message.clone() });
+            record.failures = failures.into_iter().map(FailureRow::from).collect();
+            record.error = Some(whole(code, message.clone()));
             (Phase::Failed, Level::Error, message)
         }
     }
@@ -251,11 +271,15 @@ const INTERRUPTED: &str = "the server stopped before the operation ended; start 
 
 fn interrupt(record: &mut Operation) {
     record.status = OperationStatus::Failed;
-    record.error =
-        Some(Failure { connection: None, code: "interrupted".to_owned(), message: INTERRUPTED.to_owned() });
+    record.error = Some(whole("interrupted", INTERRUPTED.to_owned()));
 }
 
-fn fail_unfinished(tx: &crate::store::WriteTx) -> Result<(), StoreError> {
+/// A failure of the operation as a whole.
+fn whole(code: &str, message: String) -> FailureRow {
+    FailureRow { connection: None, code: code.to_owned(), message }
+}
+
+fn fail_unfinished(tx: &WriteTx) -> Result<(), StoreError> {
     let everything = (0, 0)..=(u128::MAX, u128::MAX);
     let rows = tx.scan(&tables::OPERATIONS, everything, usize::MAX, |key, row| (key, row))?;
     for (key, mut row) in rows {
@@ -271,8 +295,8 @@ fn fail_unfinished(tx: &crate::store::WriteTx) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{JobError, Jobs, NewJob, Outcome};
-    use crate::store::record::{Failure, Operation, OperationStatus};
+    use super::{Failure, JobError, Jobs, NewJob, Outcome};
+    use crate::store::record::{Operation, OperationStatus};
     use crate::store::{Rows, Store, StoreError, tables};
     use std::time::Duration;
     use tokio_util::sync::CancellationToken;

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::store::record::{Operation, OperationStatus};
+
 /// Events held per operation.
 const RING: usize = 256;
 
@@ -96,6 +98,22 @@ impl Feed {
         Arc::new(Self { operation, ring: Mutex::default(), changed: watch::channel(()).0 })
     }
 
+    /// The feed of an operation whose events are gone: its end, told from the record.
+    pub(crate) fn of_ended(operation: Uuid, record: &Operation) -> Arc<Self> {
+        let (phase, level) = match record.status {
+            OperationStatus::Succeeded => (Phase::Succeeded, Level::Info),
+            OperationStatus::SucceededWithFailures => (Phase::SucceededWithFailures, Level::Warning),
+            OperationStatus::Cancelled => (Phase::Cancelled, Level::Warning),
+            OperationStatus::Failed | OperationStatus::Queued | OperationStatus::Running => {
+                (Phase::Failed, Level::Error)
+            }
+        };
+        let message = record.error.as_ref().map_or_else(|| "ended".to_owned(), |error| error.message.clone());
+        let feed = Self::new(operation);
+        feed.push(phase, level, message, None);
+        feed
+    }
+
     /// Adds an event; after the terminal one nothing more is taken.
     pub(super) fn push(&self, phase: Phase, level: Level, message: String, steps: Option<Steps>) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,27 +165,25 @@ impl Feed {
 
 /// A job's handle on its own operation: report how far it is, ask whether to stop. Usable on any thread.
 #[derive(Clone)]
-pub(crate) struct Progress {
+pub struct Progress {
     pub(super) feed: Arc<Feed>,
     pub(super) cancel: CancellationToken,
 }
 
 impl Progress {
     /// Says what is going on, with steps done and steps known of.
-    #[allow(dead_code, reason = "called by the jobs that sync and import")]
-    pub(crate) fn step(&self, message: impl Into<String>, current: u64, total: u64) {
+    pub fn step(&self, message: impl Into<String>, current: u64, total: u64) {
         self.feed.push(Phase::Progress, Level::Info, message.into(), Some(Steps { current, total }));
     }
 
     /// Says that something went wrong while the job goes on.
-    #[allow(dead_code, reason = "called by the jobs that sync and import")]
-    pub(crate) fn warn(&self, message: impl Into<String>) {
+    pub fn warn(&self, message: impl Into<String>) {
         self.feed.push(Phase::Progress, Level::Warning, message.into(), None);
     }
 
     /// True once the user or the server wants the job to stop; the job then returns `JobError::Cancelled`.
-    #[allow(dead_code, reason = "asked by the jobs that sync and import")]
-    pub(crate) fn is_cancelled(&self) -> bool {
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 }

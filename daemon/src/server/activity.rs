@@ -103,3 +103,22 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         self.inner.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::Activity;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn silence_ends_a_connection_but_not_a_running_request() {
+        let (limit, long) = (Duration::from_millis(40), Duration::from_millis(400));
+        let running = AtomicUsize::new(1);
+        let activity = Activity::default();
+        assert!(timeout(long, activity.idle_for(limit, &running)).await.is_err());
+        running.store(0, Ordering::Release);
+        assert!(timeout(long, activity.idle_for(limit, &running)).await.is_ok());
+    }
+}

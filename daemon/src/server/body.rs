@@ -42,7 +42,8 @@ pub(crate) fn too_large(limit: usize) -> Problem {
     Problem::new(Code::BodyTooLarge, format!("the body may have at most {limit} bytes; send less at a time"))
 }
 
-async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+/// The next piece; `None` at the end.
+pub(crate) async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     loop {
         match tokio::time::timeout(PIECE_TIMEOUT, body.frame()).await {
             Err(_) => return Err(Problem::new(Code::Timeout, "the body stopped arriving; send it again")),

@@ -2,9 +2,10 @@
 //! What holds for every route (bearer token, problem answers) is added here once.
 
 use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{Content, ObjectBuilder, OpenApi as Document, Ref, RefOr, Required, ResponseBuilder};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::problem::ProblemBody;
@@ -30,7 +31,7 @@ pub(crate) fn base() -> Document {
 
 /// Adds to every operation what every operation may answer.
 pub(crate) fn complete(mut document: Document) -> Document {
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
         let operations = [
             &mut item.get,
             &mut item.put,
@@ -40,7 +41,10 @@ pub(crate) fn complete(mut document: Document) -> Document {
             &mut item.head,
             &mut item.options,
         ];
-        operations.into_iter().flatten().for_each(add_problem);
+        for operation in operations.into_iter().flatten() {
+            add_problem(operation);
+            add_path_parameters(path, operation);
+        }
     }
     document
 }
@@ -52,6 +56,29 @@ fn add_problem(operation: &mut Operation) {
         .content("application/problem+json", content)
         .build();
     operation.responses.responses.insert("default".to_owned(), RefOr::T(response));
+}
+
+/// Declares the parameters a path names; all of them are required text, ids as UUIDs.
+fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let names = path.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    let declared = operation.parameters.get_or_insert_default();
+    for name in names {
+        let known = |p: &RefOr<Parameter>| matches!(p, RefOr::T(p) if p.name == name);
+        if declared.iter().any(known) {
+            continue;
+        }
+        let schema = ObjectBuilder::new().schema_type(Type::String);
+        let format = SchemaFormat::KnownFormat(KnownFormat::Uuid);
+        let schema =
+            if matches!(name, "w" | "p" | "c" | "id") { schema.format(Some(format)) } else { schema };
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .schema(Some(schema))
+            .build();
+        declared.push(RefOr::T(parameter));
+    }
 }
 
 /// `/docs` with the viewer, reading `/openapi.json`.

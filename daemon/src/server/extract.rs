@@ -3,11 +3,14 @@
 //! Invariants: a body is read within its limit or not at all; JSON with duplicate keys or deeper than
 //! [`MAX_DEPTH`] is refused before it becomes a value; a wrong field is named by its path.
 
-use axum::body::Bytes;
+use std::collections::HashMap;
+
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
 use serde::de::DeserializeOwned;
 
 use super::body;
@@ -15,11 +18,16 @@ use super::problem::{Code, Problem};
 use super::strict_json;
 use crate::state::AppState;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A JSON body.
 pub(crate) struct Json<T>(pub(crate) T);
 
 /// A JSON body that may be left out; then it is the default.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+/// A body as JSON or as a form, as OAuth clients send it.
+pub(crate) struct JsonOrForm<T>(pub(crate) T);
 
 /// The query string.
 pub(crate) struct Query<T>(pub(crate) T);
@@ -68,6 +76,25 @@ impl<T: DeserializeOwned + Default> FromRequest<AppState> for OptionalJson<T> {
     }
 }
 
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonOrForm<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        if content_type(&request) != FORM {
+            let Json(value) = Json::from_request(request, state).await?;
+            return Ok(Self(value));
+        }
+        let raw = RawBody::from_request(request, state).await?;
+        let mut form = Request::new(Body::from(raw.bytes));
+        *form.method_mut() = Method::POST;
+        form.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        match axum::Form::from_request(form, state).await {
+            Ok(axum::Form(value)) => Ok(Self(value)),
+            Err(rejection) => Err(at_field(Code::InvalidField, "the form", &rejection.body_text())),
+        }
+    }
+}
+
 impl FromRequest<AppState> for RawBody {
     type Rejection = Problem;
 
@@ -96,12 +123,15 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(_) => Err(Problem::not_found("thing (an id in the path is no id)")),
+            Err(_) => {
+                Err(Problem::new(Code::NotFound, "there is nothing here: an id in the path is not a UUID"))
+            }
         }
     }
 }
 
-fn content_type(request: &Request) -> String {
+/// Media type of a request without parameters, lower case; empty if none was sent.
+pub(crate) fn content_type(request: &Request) -> String {
     let value = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
@@ -123,11 +153,23 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     }
 }
 
+/// The JSON value at `place` of a body, as the type that the rest of the body asks for.
+pub(crate) fn value_at<T: DeserializeOwned>(place: &str, value: serde_json::Value) -> Result<T, Problem> {
+    let body = serde_json::json!({ place: value }).to_string();
+    let mut found: HashMap<String, T> = parse(body.as_bytes())?;
+    found.remove(place).ok_or_else(|| Problem::field(place, format!("{place} is missing")))
+}
+
 /// axum's text is `Failed to deserialize …: path: reason`; keep path and reason.
 fn at_field(code: Code, place: &str, text: &str) -> Problem {
     let said = text.split_once(": ").map_or(text, |(_, rest)| rest);
     let path = said.split_once(": ").map(|(path, _)| path).filter(|path| !path.contains(' '));
-    let field = path.or_else(|| said.split('`').nth(1));
+    let missing = said.split_once("missing field `").and_then(|(_, rest)| rest.split('`').next());
+    let field = match (path, missing) {
+        (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
+        (path, _) => path.or_else(|| said.split('`').nth(1)).map(str::to_owned),
+    };
+    let said = said.split(" at line ").next().unwrap_or(said);
     let problem = Problem::new(code, format!("{place} is not as expected: {said}"));
     match field {
         Some(field) => problem.with_details(serde_json::json!({ "field": field })),

@@ -18,10 +18,11 @@ use ring::digest;
 use super::body;
 use super::limits::{MAX_BODY_BYTES, is_import};
 use super::problem::{Code, Problem};
+use super::request_id;
 use crate::clock;
 use crate::state::AppState;
 use crate::store::record::Idempotent;
-use crate::store::{Rows, StoreError, tables};
+use crate::store::{ReadTx, Rows, StoreError, WriteTx, tables};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -54,8 +55,7 @@ impl Drop for Guard {
 
 /// Middleware around the routes.
 pub(crate) async fn layer(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let exempt = is_import(&request)
-        || matches!(request.uri().path(), "/v1/auth/login" | "/v1/token" | "/v1/auth/api-key/rotate");
+    let exempt = is_import(&request) || matches!(request.uri().path(), "/v1/auth/login" | "/v1/token");
     if request.method() != Method::POST || exempt || !request.headers().contains_key(KEY) {
         return next.run(request).await;
     }
@@ -67,7 +67,7 @@ async fn answer_once(state: AppState, request: Request, next: Next) -> Result<Re
     let slot = slot(&state, &parts).await?;
     let bytes = body::read(request_body, MAX_BODY_BYTES).await?;
     let request_hash = sha256(&[&bytes]);
-    let Some(_guard) = state.in_flight.enter(slot) else {
+    let Some(guard) = state.in_flight.enter(slot) else {
         return Err(Problem::new(
             Code::IdempotencyInFlight,
             "a request with this Idempotency-Key is still running; wait for its answer",
@@ -78,8 +78,16 @@ async fn answer_once(state: AppState, request: Request, next: Next) -> Result<Re
     if let Some(kept) = kept.filter(|kept| kept.created_at_ms > clock::now_ms() - KEEP_MS) {
         return replay(kept, request_hash);
     }
-    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    keep(&state, slot, request_hash, response).await
+    // On a task of its own: a client that hangs up or a timeout must not part the work from its record.
+    let request = Request::from_parts(parts, Body::from(bytes));
+    let work = async move {
+        let response = next.run(request).await;
+        let kept = keep(&state, slot, request_hash, response).await;
+        drop(guard);
+        kept
+    };
+    let done = tokio::spawn(request_id::scope(request_id::current(), work)).await;
+    done.unwrap_or_else(|error| Err(Problem::internal(&error)))
 }
 
 /// What the key is unique within: the user, the route and the key itself.
@@ -137,20 +145,22 @@ async fn keep(
         body: bytes.to_vec(),
         created_at_ms: clock::now_ms(),
     };
-    let write = move |tx: &crate::store::WriteTx| tx.put(&tables::IDEMPOTENCY, slot, &row).map(drop);
+    let write = move |tx: &WriteTx| tx.put(&tables::IDEMPOTENCY, slot, &row).map(drop);
     state.store.write::<_, StoreError, _>(write).await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 
-/// Drops answers older than a day; called at start and now and then.
+/// Drops answers older than a day; called at start and now and then. Writes nothing if there are none.
 pub(crate) async fn forget_old(state: &AppState) -> Result<(), StoreError> {
     let oldest_ms = clock::now_ms() - KEEP_MS;
-    state
-        .store
-        .write(move |tx| {
-            tx.retain(&tables::IDEMPOTENCY, [0; 32]..=[u8::MAX; 32], |row| row.created_at_ms > oldest_ms)
-        })
-        .await
+    let everything = || [0; 32]..=[u8::MAX; 32];
+    let is_old = move |row: &Idempotent| row.created_at_ms <= oldest_ms;
+    let find =
+        move |tx: &ReadTx| tx.scan(&tables::IDEMPOTENCY, everything(), usize::MAX, |_, row| is_old(&row));
+    if !state.store.read::<_, StoreError, _>(find).await?.contains(&true) {
+        return Ok(());
+    }
+    state.store.write(move |tx| tx.retain(&tables::IDEMPOTENCY, everything(), |row| !is_old(row))).await
 }
 
 /// SHA-256 over parts, each preceded by its length so that parts cannot run into each other.

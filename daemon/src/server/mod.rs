@@ -3,12 +3,15 @@
 
 mod activity;
 pub(crate) mod body;
+pub(crate) mod csv_body;
 mod docs;
+pub(crate) mod etag;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod page;
+mod panic_guard;
 pub(crate) mod problem;
 mod request_id;
 mod router;

@@ -44,6 +44,7 @@ codes! {
     InvalidCredentials = 401 "invalid_credentials" "E-mail or password is wrong",
     RegistrationClosed = 403 "registration_closed" "This server takes no new users",
     NotFound = 404 "not_found" "Not there, or not yours",
+    UnknownReport = 404 "unknown_report" "There is no such report",
     RouteNotFound = 404 "route_not_found" "No such route",
     MethodNotAllowed = 405 "method_not_allowed" "The route does not take this method",
     EmailTaken = 409 "email_taken" "The e-mail is registered already",
@@ -51,16 +52,25 @@ codes! {
     IdempotencyInFlight = 409 "idempotency_in_flight" "The first request is still running",
     OperationFinished = 409 "operation_finished" "The operation has ended",
     StillInUse = 409 "still_in_use" "Something still depends on it",
+    TagExists = 409 "tag_exists" "The tag exists already",
+    SyncRunning = 409 "sync_running" "A sync of this profile is running",
+    ImportNotTaken = 409 "import_not_taken" "The connection takes no files",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     UnsupportedMediaType = 415 "unsupported_media_type" "The body has the wrong content type",
     InvalidField = 422 "invalid_field" "A field is not valid",
     InvalidQuery = 422 "invalid_query" "A query parameter is not valid",
     ChainSourceUnavailable = 422 "chain_source_unavailable" "This kind of chain source is not available",
     InvalidRates = 422 "invalid_rates" "The rates cannot be imported",
+    InvalidImport = 422 "invalid_import" "The file cannot be imported",
+    NoCsv = 422 "no_csv" "The report has no CSV form",
+    ConnectionKindUnavailable = 422 "connection_kind_unavailable" "This kind of connection is not available",
+    AmountOutOfRange = 422 "amount_out_of_range" "A number is out of range",
     UnsupportedGrant = 422 "unsupported_grant" "This grant type is not available",
     TooManyAttempts = 429 "too_many_attempts" "Too many failed attempts",
     HeadersTooLarge = 431 "headers_too_large" "The headers are too large",
     Internal = 500 "internal" "The server failed",
+    BookDamaged = 500 "book_damaged" "The book is damaged",
+    BookFormat = 500 "book_format" "The book cannot be opened by this version",
     Overloaded = 503 "overloaded" "The server is busy",
     Timeout = 503 "timeout" "The request took too long",
     NotReady = 503 "not_ready" "The server is not ready",
@@ -128,9 +138,14 @@ impl Problem {
         Self::new(Code::InvalidField, message).with_details(serde_json::json!({ "field": field }))
     }
 
+    /// `422`: a query parameter has a value that cannot be.
+    pub(crate) fn query(parameter: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidQuery, message).with_details(serde_json::json!({ "field": parameter }))
+    }
+
     /// `500`: logs the cause and shows none of it.
     pub(crate) fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
+        tracing::error!(request_id = request_id::current(), %cause, "internal error");
         Self::new(Code::Internal, "the server failed to do this; its log has the cause under the request id")
     }
 
@@ -148,8 +163,12 @@ impl Problem {
         self
     }
 
+    /// What is wrong and what to do.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Which kind of refusal this is.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> Code {
         self.code
     }

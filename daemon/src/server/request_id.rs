@@ -23,6 +23,11 @@ pub(crate) fn current() -> String {
     CURRENT.try_with(Clone::clone).unwrap_or_default()
 }
 
+/// Runs `work` as part of the request `id`, for work that moves to a task of its own.
+pub(crate) async fn scope<T>(id: String, work: impl Future<Output = T>) -> T {
+    CURRENT.scope(id, work).await
+}
+
 /// Middleware, outermost: everything inside can name the request.
 pub(crate) async fn layer(request: Request, next: Next) -> Response {
     let started = Instant::now();

@@ -1,5 +1,5 @@
-//! All routes and the layers around them. Layers from the outside in: request id and log, header size,
-//! compression, concurrency, time, body size, idempotency.
+//! All routes and the layers around them. Layers from the outside in: request id and log, panics, header
+//! size, compression, concurrency, time, body size, idempotency.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::problem::{Code, Problem};
-use super::{docs, idempotency, limits, request_id};
+use super::{docs, idempotency, limits, panic_guard, request_id};
 use crate::api;
 use crate::state::AppState;
 
@@ -33,6 +33,7 @@ pub(crate) fn build(state: &AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), limits::concurrency))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(limits::headers))
+        .layer(middleware::from_fn(panic_guard::layer))
         .layer(middleware::from_fn(request_id::layer))
         .with_state(state.clone())
 }

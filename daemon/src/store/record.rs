@@ -118,6 +118,9 @@ records! {
         source: String,
     }
 
+    /// How often rates of a user were written; books compare it with what they copied last.
+    RateRevision { revision: u64 }
+
     /// A message to the operator.
     Feedback { message: String, contact: Option<String>, created_at_ms: i64 }
 }

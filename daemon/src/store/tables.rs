@@ -8,8 +8,8 @@ use redb::{Key, TableDefinition, WriteTransaction};
 
 use super::StoreError;
 use super::record::{
-    ApiKey, EmailOwner, Feedback, Idempotent, OnchainConfig, Operation, Profile, Rate, Session, SigningKey,
-    User, Workspace,
+    ApiKey, EmailOwner, Feedback, Idempotent, OnchainConfig, Operation, Profile, Rate, RateRevision, Session,
+    SigningKey, User, Workspace,
 };
 
 /// `user` → the account.
@@ -34,6 +34,8 @@ pub(crate) const OPERATIONS: Table<(u128, u128), Operation> = Table::new("operat
 pub(crate) const IDEMPOTENCY: Table<[u8; 32], Idempotent> = Table::new("idempotency");
 /// `(user, pair, unix milliseconds)`.
 pub(crate) const RATES: Table<(u128, &str, i64), Rate> = Table::new("rates");
+/// `user` → revision of the user's rates.
+pub(crate) const RATE_REVISIONS: Table<u128, RateRevision> = Table::new("rate_revisions");
 /// `(user, feedback)`.
 pub(crate) const FEEDBACK: Table<(u128, u128), Feedback> = Table::new("feedback");
 
@@ -49,6 +51,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(OPERATIONS.definition())?;
     txn.open_table(IDEMPOTENCY.definition())?;
     txn.open_table(RATES.definition())?;
+    txn.open_table(RATE_REVISIONS.definition())?;
     txn.open_table(FEEDBACK.definition())?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::facts::connection;
-use super::{Book, RowOutcome};
+use super::{Book, RowOutcome, Snapshot};
 use crate::derive::{intake, remove_records};
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventId};
@@ -24,8 +24,15 @@ pub struct SyncReport {
     pub book_version: u64,
 }
 
+impl Snapshot {
+    /// The checkpoint the connection's reader left.
+    pub fn sync_state(&self, no: ConnectionNo) -> Result<Option<Vec<u8>>> {
+        self.store()?.sync_state(no)
+    }
+}
+
 impl Book {
-    /// The checkpoint the connection's reader left, and the connection.
+    /// The checkpoint the connection's reader left.
     pub fn sync_state(&self, no: ConnectionNo) -> Result<Option<Vec<u8>>> {
         self.file.read()?.sync_state(no)
     }

@@ -103,8 +103,12 @@ impl Booker<'_> {
                 self.transfer_fee(store, draft, connection, quantity, account)
             }
             Step::FiatTrade { connection, from, to, fee } => {
-                let fee = fee.unwrap_or_default();
-                draft.steps.push(BookedStep::FiatTraded { connection, from, to, fee });
+                draft.steps.push(BookedStep::FiatTraded { connection, from, to });
+                let value = match fee {
+                    Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
+                    None => Fiat::ZERO,
+                };
+                draft.steps.extend(fee_apart(connection, None, fee, value));
                 Ok(())
             }
         }
@@ -261,10 +265,7 @@ impl Booker<'_> {
         let cost = Fiat::sum(takes.iter().map(|take| take.cost))?;
         let before = draft.effects.len();
         take(store, &takes, UsePurpose::CarriedFee, &mut draft.effects)?;
-        let arrived = draft.effects.iter().rev().find_map(|effect| match effect {
-            LotEffect::Opened { lot, .. } => Some(lot.clone()),
-            _ => None,
-        });
+        let arrived = last_arrived(store, &draft.effects)?;
         let moved = draft.steps.iter().any(|step| matches!(step, BookedStep::Moved { .. }));
         let heir = match (arrived, moved && self.settings.lot_scope == LotScope::Universal) {
             (Some(lot), _) => Some(lot),
@@ -280,6 +281,18 @@ impl Booker<'_> {
         draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, cost });
         Ok(true)
     }
+}
+
+/// The last lot these effects opened that is still open: a later fee may have used up what arrived.
+fn last_arrived(store: &mut WriteStore<'_>, effects: &[LotEffect]) -> Result<Option<LotKey>> {
+    for effect in effects.iter().rev() {
+        if let LotEffect::Opened { lot, .. } = effect
+            && store.lot(lot)?.is_some()
+        {
+            return Ok(Some(lot.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// The fields of [`Step::Acquire`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::lookup::led_by;
 use crate::error::Result;
 use crate::id::{EventKey, instant_bytes};
-use crate::model::Event;
+use crate::model::{Event, Record};
 use crate::normalise::{Rails, shared_identities};
 use crate::store::{Readable, RecordKey, Store};
 use crate::time::Timestamp;
@@ -13,51 +13,54 @@ use crate::time::Timestamp;
 /// A walk over the events at and after an instant.
 pub(super) struct Scan {
     from: Vec<u8>,
-    /// Events of grouped records, waiting for their turn: their place is never before their leader's.
+    /// The record read last, whose turn has not come.
+    ahead: Option<(RecordKey, Record)>,
+    /// Events of grouped records, waiting for their turn: their place is never before their leader's, and in the same
+    /// instant, so only one instant's events ever wait.
     waiting: BTreeMap<EventKey, Event>,
-    /// A record on its own, read but not due yet.
-    single: Option<Event>,
     done: bool,
 }
 
 impl Scan {
     pub fn starting(at: Timestamp) -> Self {
-        Scan { from: instant_bytes(at).to_vec(), waiting: BTreeMap::new(), single: None, done: false }
+        Scan { from: instant_bytes(at).to_vec(), ahead: None, waiting: BTreeMap::new(), done: false }
     }
 
     pub fn next<T: Readable>(&mut self, store: &mut Store<T>, rails: Rails<'_>) -> Result<Option<Event>> {
-        while self.single.is_none() && !self.done {
-            self.read(store, rails)?;
-        }
-        let waiting_first = match (&self.single, self.waiting.first_key_value()) {
-            (Some(single), Some((key, _))) => *key < single.key,
-            (None, Some(_)) => true,
-            (_, None) => false,
-        };
-        Ok(if waiting_first { self.waiting.pop_first().map(|(_, event)| event) } else { self.single.take() })
-    }
-
-    /// Reads one record; one that leads several events or is grouped goes to the waiting room.
-    fn read<T: Readable>(&mut self, store: &mut Store<T>, rails: Rails<'_>) -> Result<()> {
-        let Some((raw, record)) = store.next_record(&self.from)? else {
-            self.done = true;
-            return Ok(());
-        };
-        let key = RecordKey::from_bytes(&raw)?;
-        if key.key.time == Timestamp::MAX {
-            self.done = true;
-            return Ok(());
-        }
-        self.from = raw;
-        self.from.push(0);
-        let grouped = !shared_identities(&record).is_empty();
-        for event in led_by(store, key, record, rails)? {
-            if grouped {
+        loop {
+            if self.ahead.is_none() && !self.done {
+                self.read(store)?;
+            }
+            let due = match (&self.ahead, self.waiting.first_key_value()) {
+                (Some((ahead, _)), Some((waiting, _))) => *waiting < ahead.key,
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            if due {
+                return Ok(self.waiting.pop_first().map(|(_, event)| event));
+            }
+            let Some((key, record)) = self.ahead.take() else { return Ok(None) };
+            let grouped = !shared_identities(&record).is_empty();
+            for event in led_by(store, key, record, rails)? {
+                if !grouped {
+                    return Ok(Some(event));
+                }
                 self.waiting.insert(event.key.clone(), event);
-            } else {
-                self.single = Some(event);
             }
         }
+    }
+
+    fn read<T: Readable>(&mut self, store: &mut Store<T>) -> Result<()> {
+        if let Some((raw, record)) = store.next_record(&self.from)? {
+            let key = RecordKey::from_bytes(&raw)?;
+            if key.key.time < Timestamp::MAX {
+                self.from = raw;
+                self.from.push(0);
+                self.ahead = Some((key, record));
+                return Ok(());
+            }
+        }
+        self.done = true; // what follows is pending
         Ok(())
     }
 }

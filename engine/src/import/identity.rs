@@ -74,7 +74,7 @@ fn write_content(record: &PlainRecord, out: &mut Vec<u8>) {
     quantity(record.quantity, out);
     quantity(record.fee, out);
     option(record.value, out, money);
-    option(record.fee_fiat, out, |fee, out| number(fee.get(), out));
+    option(record.fee_fiat, out, money);
     option(record.trade, out, |(from, to), out| {
         side(from, out);
         side(to, out);

@@ -185,7 +185,7 @@ fn read_trade(cells: &Cells<'_>, context: &ImportContext) -> Result<(Side, Side)
 /// The fiat amounts of a row.
 struct Money {
     value: Option<(Currency, Fiat)>,
-    fee: Option<Fiat>,
+    fee: Option<(Currency, Fiat)>,
     cost_basis: Option<(Currency, Fiat)>,
     at_gift: Option<(Currency, Fiat)>,
 }
@@ -214,12 +214,12 @@ fn read_money(
         let problem = format!("is blank; a {} says what was paid for it, without fee", kind_name(kind));
         return Err(Wrong { column: Column::FiatValue, problem });
     }
-    let fee_currency = value.map(|(currency, _)| currency).or(traded).unwrap_or(book);
+    let fee_currency = value.map(|(currency, _)| currency).or(traded).unwrap_or(currency);
     let fee = cells.read(Column::FeeFiat, |text| {
         if stated.is_some_and(|stated| stated != fee_currency) {
             return Err(format!("would be in {currency}, but this row's fee is counted in {fee_currency}"));
         }
-        cell::fiat(text, fee_currency)
+        Ok((fee_currency, cell::fiat(text, fee_currency)?))
     })?;
     if !carries_cost(kind) {
         cells.forbid(&CARRIED, || {

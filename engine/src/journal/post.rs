@@ -51,9 +51,7 @@ impl Entry<'_> {
                 self.fiat(EXCHANGE_FEES, currency, fee, Some(value));
                 Ok(())
             }
-            BookedStep::FiatTraded { connection, from, to, fee } => {
-                self.fiat_traded(connection, from, to, fee)
-            }
+            BookedStep::FiatTraded { connection, from, to } => self.fiat_traded(connection, from, to),
         }
     }
 
@@ -90,16 +88,9 @@ impl Entry<'_> {
         Ok(())
     }
 
-    fn fiat_traded(
-        &mut self,
-        no: ConnectionNo,
-        from: (Currency, Fiat),
-        to: (Currency, Fiat),
-        fee: Fiat,
-    ) -> Result<()> {
+    fn fiat_traded(&mut self, no: ConnectionNo, from: (Currency, Fiat), to: (Currency, Fiat)) -> Result<()> {
         self.fiat(CONVERSION, from.0, from.1, None);
-        self.fiat(Account::Fiat(no), from.0, negative(from.1.add(fee)?)?, None);
-        self.fiat(EXCHANGE_FEES, from.0, fee, None);
+        self.fiat(Account::Fiat(no), from.0, negative(from.1)?, None);
         self.fiat(Account::Fiat(no), to.0, to.1, None);
         self.fiat(CONVERSION, to.0, negative(to.1)?, None);
         Ok(())
@@ -267,12 +258,10 @@ mod tests {
             connection: no(2),
             from: (Currency::USD, usd(1_100)),
             to: (eur, usd(1_000)),
-            fee: usd(5),
         };
         let expected = vec![
             (CONVERSION, cash(1_100), None),
-            (CASH, cash(-1_105), None),
-            (EXCHANGE_FEES, cash(5), None),
+            (CASH, cash(-1_100), None),
             (CASH, Amount::Fiat(eur, usd(1_000)), None),
             (CONVERSION, Amount::Fiat(eur, usd(-1_000)), None),
         ];

@@ -171,10 +171,13 @@ fn any_step() -> impl Strategy<Value = BookedStep> {
         },
     );
     let side = || (any_currency(), any_fiat());
-    let exchanged = (any_connection(), side(), side(), any_fiat())
-        .prop_map(|(connection, from, to, fee)| BookedStep::FiatTraded { connection, from, to, fee });
+    let exchanged = (any_connection(), side(), side())
+        .prop_map(|(connection, from, to)| BookedStep::FiatTraded { connection, from, to });
+    let charged = (any_connection(), any_currency(), any_fiat(), any_fiat()).prop_map(
+        |(connection, currency, fee, value)| BookedStep::FiatFee { connection, currency, fee, value },
+    );
     let disposed = any_disposal().prop_map(|disposal| BookedStep::Disposed(Box::new(disposal)));
-    prop_oneof![acquired, disposed, moved, carried, exchanged]
+    prop_oneof![acquired, disposed, moved, carried, exchanged, charged]
 }
 
 fn any_effect() -> impl Strategy<Value = LotEffect> {

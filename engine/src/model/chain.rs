@@ -28,7 +28,7 @@ pub enum ChainStatus {
         /// When it was first seen, if the source says.
         first_seen: Option<Timestamp>,
     },
-    /// A coinbase with fewer than 100 confirmations: pending.
+    /// A coinbase that may not be spent yet (fewer than 101 confirmations): pending.
     Immature {
         /// Height of its block.
         height: u32,

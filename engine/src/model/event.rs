@@ -176,8 +176,8 @@ pub enum Step {
         from: (Currency, Fiat),
         /// Got.
         to: (Currency, Fiat),
-        /// Fee in the currency given.
-        fee: Option<Fiat>,
+        /// Fee.
+        fee: Option<(Currency, Fiat)>,
     },
 }
 

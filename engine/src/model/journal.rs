@@ -96,8 +96,6 @@ pub enum BookedStep {
         from: (Currency, Fiat),
         /// Got.
         to: (Currency, Fiat),
-        /// Fee in the currency given.
-        fee: Fiat,
     },
 }
 

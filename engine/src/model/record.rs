@@ -85,8 +85,8 @@ pub struct PlainRecord {
     pub fee: Msats,
     /// Total value of the quantity; wins over any rate.
     pub value: Option<(Currency, Fiat)>,
-    /// Fee in fiat (in `value`'s currency, else the trade's fiat side's, else the book's).
-    pub fee_fiat: Option<Fiat>,
+    /// Fee in fiat.
+    pub fee_fiat: Option<(Currency, Fiat)>,
     /// `trade`: what was given and what was got.
     pub trade: Option<(Side, Side)>,
     /// `opening_balance`, `gift_in`: total cost carried in, with its currency.

@@ -107,18 +107,13 @@ fn fee_step(connection: ConnectionNo, quantity: Msats, rail: Rail) -> Step {
     }
 }
 
-fn fiat_fee(plain: &PlainRecord, default: Option<Currency>) -> Option<(Currency, Fiat)> {
-    let fee = plain.fee_fiat?;
-    plain.value.map(|(currency, _)| currency).or(default).map(|currency| (currency, fee))
-}
-
 fn acquire(connection: ConnectionNo, plain: &PlainRecord, counter: Counter, basis: Basis) -> Step {
     Step::Acquire {
         connection,
         quantity: plain.quantity,
         counter,
         basis,
-        fiat_fee: fiat_fee(plain, None),
+        fiat_fee: plain.fee_fiat,
         acquired_at: plain.acquired_at,
     }
 }
@@ -138,7 +133,7 @@ fn dispose(
         fee_account: fee_account(rail),
         counter,
         basis: plain.value.map_or(Basis::Market, |(currency, value)| Basis::Stated(currency, value)),
-        fiat_fee: fiat_fee(plain, None),
+        fiat_fee: plain.fee_fiat,
         realises,
         lots: lots.iter().map(|(id, quantity)| (EventId::from_text(id.clone()), *quantity)).collect(),
     }

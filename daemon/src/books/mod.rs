@@ -1,0 +1,16 @@
+//! The books of all profiles: open files, who may use them, what their connections are, and what goes into them.
+//!
+//! Invariant: every call of the engine goes through [`Books`], so none runs on an async thread and every book has
+//! one writer.
+
+mod access;
+pub(crate) mod connections;
+pub(crate) mod imports;
+pub(crate) mod kinds;
+mod problem;
+mod registry;
+mod spool;
+
+pub(crate) use access::{BookAccess, now};
+pub(crate) use registry::Books;
+pub(crate) use spool::Spool;

@@ -1,0 +1,208 @@
+//! [`Books`]: the open books. A book is one file, opened when it is first needed and closed when others need the room.
+//!
+//! Invariants: engine calls run on the blocking pool, at most [`READS_AT_ONCE`] reads at once; writes of one book take
+//! turns and at most [`WRITES_WAITING`] wait; a book someone uses is never closed; a removed book is never made anew.
+//! It refuses to decide who may use a book.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nacre_engine::book::{Book, Snapshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+
+use crate::server::problem::{Code, Problem};
+
+/// Books kept open beyond those in use.
+const OPEN_BOOKS: usize = 8;
+/// Reads running at once, over all books.
+const READS_AT_ONCE: usize = 16;
+/// Writes of one book that may wait for their turn; more are refused.
+const WRITES_WAITING: usize = 32;
+
+/// The books of one data folder; clones share everything.
+#[derive(Clone)]
+pub(crate) struct Books {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    cache_bytes: usize,
+    shelf: Mutex<Shelf>,
+    reads: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    slots: HashMap<Uuid, Arc<Slot>>,
+    /// Counts uses, so that the slot used longest ago can be told.
+    clock: u64,
+}
+
+/// The place of one book, open or not.
+struct Slot {
+    held: Mutex<Held>,
+    /// One permit: the turn to write.
+    turn: Arc<Semaphore>,
+    /// One permit for each write that may wait or run.
+    queue: Arc<Semaphore>,
+    last_use: Mutex<u64>,
+}
+
+enum Held {
+    Closed,
+    Open(Arc<Book>),
+    Removed,
+}
+
+impl Books {
+    /// Books in `dir`, each with a page cache of `cache_mib`.
+    pub(crate) fn new(dir: PathBuf, cache_mib: usize) -> Self {
+        let inner = Inner {
+            dir,
+            cache_bytes: cache_mib.saturating_mul(1024 * 1024),
+            shelf: Mutex::default(),
+            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Runs `work` on the books of a profile as they stand now, off the async threads. What it returns must not hold
+    /// on to the snapshot. A profile without a book gets an empty one.
+    ///
+    /// # Errors
+    /// What `work` refuses; `storage_failed`, `book_format` or `book_damaged` when the book cannot be opened.
+    pub(crate) async fn read<R, E, F>(&self, profile: Uuid, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        E: Into<Problem>,
+        F: FnOnce(&Snapshot) -> Result<R, E> + Send + 'static,
+    {
+        let place = self.inner.reads.clone().acquire_owned().await.map_err(|_| stopping())?;
+        self.run(profile, vec![place], move |book| work(&book.snapshot()?).map_err(Into::into)).await
+    }
+
+    /// Runs `work` as the only writer of a profile's book, off the async threads. Goes on when the caller gives up.
+    ///
+    /// # Errors
+    /// What `work` refuses; `overloaded` when too many writes wait; else as [`Books::read`].
+    pub(crate) async fn write<R, E, F>(&self, profile: Uuid, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        E: Into<Problem>,
+        F: FnOnce(&Book) -> Result<R, E> + Send + 'static,
+    {
+        let slot = self.slot(profile);
+        let place = slot.queue.clone().try_acquire_owned().map_err(|_| {
+            let message = "too many writes wait for this profile's book; try again soon";
+            Problem::new(Code::Overloaded, message).retry_after(2)
+        })?;
+        let turn = slot.turn.clone().acquire_owned().await.map_err(|_| stopping())?;
+        self.run(profile, vec![place, turn], move |book| work(book).map_err(Into::into)).await
+    }
+
+    /// Removes a profile's book for good. Waits for the write that runs; reads that run see it to their end.
+    pub(crate) async fn remove(&self, profile: Uuid) -> Result<(), Problem> {
+        let slot = self.slot(profile);
+        let _turn = slot.turn.clone().acquire_owned().await.map_err(|_| stopping())?;
+        let path = self.path(profile);
+        let unlink = move || {
+            *lock(&slot.held) = Held::Removed;
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Problem::internal(&error)),
+                _ => Ok(()),
+            }
+        };
+        tokio::task::spawn_blocking(unlink).await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    async fn run<R: Send + 'static>(
+        &self,
+        profile: Uuid,
+        permits: Vec<OwnedSemaphorePermit>,
+        work: impl FnOnce(&Book) -> Result<R, Problem> + Send + 'static,
+    ) -> Result<R, Problem> {
+        let books = self.clone();
+        let call = move || {
+            // Given back when the work ends, even if nobody waits for it any more.
+            let _permits = permits;
+            let slot = books.slot(profile);
+            let book = books.open(profile, &slot)?;
+            let answer = work(&book);
+            if matches!(&answer, Err(problem) if problem.code() == Code::StorageFailed) {
+                slot.close();
+            }
+            drop(book);
+            books.close_unused();
+            answer
+        };
+        tokio::task::spawn_blocking(call).await.unwrap_or_else(|error| {
+            if error.is_panic() { Err(Problem::internal(&error)) } else { Err(stopping()) }
+        })
+    }
+
+    fn path(&self, profile: Uuid) -> PathBuf {
+        self.inner.dir.join(format!("{profile}.redb"))
+    }
+
+    fn slot(&self, profile: Uuid) -> Arc<Slot> {
+        let mut shelf = lock(&self.inner.shelf);
+        shelf.clock += 1;
+        let clock = shelf.clock;
+        let slot = shelf.slots.entry(profile).or_insert_with(|| Arc::new(Slot::new())).clone();
+        *lock(&slot.last_use) = clock;
+        slot
+    }
+
+    fn open(&self, profile: Uuid, slot: &Slot) -> Result<Arc<Book>, Problem> {
+        let mut held = lock(&slot.held);
+        match &*held {
+            Held::Open(book) => Ok(book.clone()),
+            Held::Removed => Err(Problem::not_found("profile")),
+            Held::Closed => {
+                let book = Arc::new(Book::open(&self.path(profile), self.inner.cache_bytes)?);
+                *held = Held::Open(book.clone());
+                Ok(book)
+            }
+        }
+    }
+
+    /// Closes the books used longest ago until few enough are open.
+    fn close_unused(&self) {
+        let mut open: Vec<Arc<Slot>> = lock(&self.inner.shelf).slots.values().cloned().collect();
+        open.retain(|slot| matches!(*lock(&slot.held), Held::Open(_)));
+        let excess = open.len().saturating_sub(OPEN_BOOKS);
+        open.sort_by_key(|slot| *lock(&slot.last_use));
+        open.iter().take(excess).for_each(|slot| slot.close());
+    }
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            held: Mutex::new(Held::Closed),
+            turn: Arc::new(Semaphore::new(1)),
+            queue: Arc::new(Semaphore::new(WRITES_WAITING)),
+            last_use: Mutex::new(0),
+        }
+    }
+
+    /// Closes the book unless someone uses it: the file must not be opened twice.
+    fn close(&self) {
+        let mut held = lock(&self.held);
+        // Under the lock nobody can take a new handle, so a count of one is ours alone.
+        if matches!(&*held, Held::Open(book) if Arc::strong_count(book) == 1) {
+            *held = Held::Closed;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn stopping() -> Problem {
+    Problem::new(Code::NotReady, "the server is stopping; try again later").retry_after(5)
+}
