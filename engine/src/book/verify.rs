@@ -45,7 +45,6 @@ impl Book {
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
         let outcome = self.write(|store| {
-            store.clear_derived()?;
             derive::process(store, Timestamp::MIN, &|| false)?;
             compare(&mut stored, store, mark, &mut report)?;
             Ok(None::<()>)

@@ -192,13 +192,13 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
 }
 
 impl BlockMap<Table<'_, Bytes, Bytes>> {
-    /// Inserts or replaces a row.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+    /// Inserts or replaces a row; says whether it is new.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
         if self.seek(key)?.is_none() {
             self.extend_down(key)?;
         }
         let full_bytes = self.full_bytes;
-        let Some(hot) = &mut self.hot else { return Ok(()) };
+        let Some(hot) = &mut self.hot else { return Err(Error::Corrupt("no block for a row".into())) };
         let place = hot.block.position(key, hot.hint);
         let full = hot.block.bytes + key.len() + value.len() > full_bytes && hot.block.len() > 0;
         if full && place == Err(hot.block.len()) {
@@ -208,7 +208,8 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
             let end = hot.end.clone();
             self.retire();
             self.hot = Some(Hot { name: key.to_vec(), end, block, hint: 0 });
-            return self.write_back_if_large();
+            self.write_back_if_large()?;
+            return Ok(true);
         }
         hot.block.put(place, key, value);
         hot.hint = place.unwrap_or_else(|at| at);
@@ -219,9 +220,9 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
                 self.cache.insert(first, upper);
             }
             self.retire();
-            return self.write_back_if_large();
+            self.write_back_if_large()?;
         }
-        Ok(())
+        Ok(place.is_err())
     }
 
     /// Removes a row; says whether it was there.

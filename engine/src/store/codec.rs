@@ -10,7 +10,7 @@ const VERSION: u8 = 1;
 
 /// `value` as stored.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(96);
+    let mut bytes = Vec::with_capacity(256);
     bytes.push(VERSION);
     postcard::to_extend(value, bytes)
         .map_err(|error| Error::Corrupt(format!("value does not encode: {error}")))

@@ -55,12 +55,15 @@ impl WriteStore<'_> {
         if matches!(row.status, RowStatus::Quarantined(_)) {
             self.quarantine.put(&raw, &[])?;
         }
-        self.journal.put(&raw, &encode(row)?)
+        self.journal.put(&raw, &encode(row)?)?;
+        Ok(())
     }
 
-    pub fn remove_journal_row(&mut self, key: &EventKey) -> Result<()> {
+    pub fn remove_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
         let raw = key.to_bytes();
-        self.quarantine.remove(&raw)?;
+        if matches!(row.status, RowStatus::Quarantined(_)) {
+            self.quarantine.remove(&raw)?;
+        }
         if self.journal.remove(&raw)? {
             Ok(())
         } else {
@@ -68,7 +71,8 @@ impl WriteStore<'_> {
         }
     }
 
-    pub fn put_lot(&mut self, lot: &OpenLot) -> Result<()> {
+    /// Stores a lot; says whether it was not open before.
+    pub fn put_lot(&mut self, lot: &OpenLot) -> Result<bool> {
         self.lots.put(&lot.key.to_bytes(), &encode(lot)?)
     }
 

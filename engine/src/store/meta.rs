@@ -120,7 +120,8 @@ impl<T: Readable> Store<T> {
 
 impl WriteStore<'_> {
     fn set_single<V: Serialize>(&mut self, name: &str, value: &V) -> Result<()> {
-        self.meta.put(name.as_bytes(), &encode(value)?)
+        self.meta.put(name.as_bytes(), &encode(value)?)?;
+        Ok(())
     }
 
     pub fn set_format(&mut self) -> Result<()> {
@@ -154,7 +155,8 @@ impl WriteStore<'_> {
     }
 
     pub fn put_connection(&mut self, connection: &Connection) -> Result<()> {
-        self.connections.put(&connection.no.0.to_be_bytes(), &encode(connection)?)
+        self.connections.put(&connection.no.0.to_be_bytes(), &encode(connection)?)?;
+        Ok(())
     }
 
     pub fn remove_connection(&mut self, no: ConnectionNo) -> Result<()> {
@@ -164,7 +166,8 @@ impl WriteStore<'_> {
     }
 
     pub fn put_sync_state(&mut self, no: ConnectionNo, state: Vec<u8>) -> Result<()> {
-        self.sync_states.put(&no.0.to_be_bytes(), &state)
+        self.sync_states.put(&no.0.to_be_bytes(), &state)?;
+        Ok(())
     }
 
     /// Stores an annotation; an empty one is removed.
@@ -173,11 +176,13 @@ impl WriteStore<'_> {
             self.annotations.remove(id.as_str().as_bytes())?;
             return Ok(());
         }
-        self.annotations.put(id.as_str().as_bytes(), &encode(annotation)?)
+        self.annotations.put(id.as_str().as_bytes(), &encode(annotation)?)?;
+        Ok(())
     }
 
     pub fn put_tag(&mut self, tag: &Tag) -> Result<()> {
-        self.tags.put(tag.code.as_bytes(), &encode(tag)?)
+        self.tags.put(tag.code.as_bytes(), &encode(tag)?)?;
+        Ok(())
     }
 
     pub fn remove_tag(&mut self, code: &str) -> Result<bool> {

@@ -6,6 +6,8 @@
 mod block;
 mod blockmap;
 mod codec;
+#[cfg(test)]
+mod fault;
 mod file;
 mod journal;
 mod meta;
@@ -13,6 +15,8 @@ mod records;
 mod tables;
 
 pub use blockmap::BlockMap;
+#[cfg(test)]
+pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};

@@ -125,6 +125,15 @@ impl<T: Readable> Store<T> {
         }
     }
 
+    /// The instant of the first rate of `pair` after `at`.
+    pub fn next_rate_time(&mut self, pair: &str, at: Timestamp) -> Result<Option<Timestamp>> {
+        let mut bound = rate_key(pair, at);
+        bound.push(0);
+        let Some((key, _)) = self.rates.at_or_after(&bound)? else { return Ok(None) };
+        let time = key.strip_prefix(rate_prefix(pair).as_slice()).and_then(|time| time.try_into().ok());
+        Ok(time.map(instant_from_bytes))
+    }
+
     pub fn rate_exactly_at(&mut self, pair: &str, at: Timestamp) -> Result<Option<RateRow>> {
         self.rates.get(&rate_key(pair, at))?.map(decode).transpose()
     }
@@ -146,7 +155,8 @@ impl WriteStore<'_> {
     pub fn put_record_index(&mut self, key: &RecordKey) -> Result<()> {
         let raw = key.key.to_bytes();
         let place = raw.get(..PLACE_BYTES).unwrap_or_default();
-        self.record_at.put(&RecordKey::index_bytes(key.connection, &key.key.id), place)
+        self.record_at.put(&RecordKey::index_bytes(key.connection, &key.key.id), place)?;
+        Ok(())
     }
 
     /// Removes a record with all its index rows.
@@ -160,7 +170,8 @@ impl WriteStore<'_> {
     }
 
     pub fn put_rate(&mut self, pair: &str, at: Timestamp, row: &RateRow) -> Result<()> {
-        self.rates.put(&rate_key(pair, at), &encode(row)?)
+        self.rates.put(&rate_key(pair, at), &encode(row)?)?;
+        Ok(())
     }
 }
 
