@@ -1,10 +1,12 @@
 //! Connections, imports, processing and syncing over the wire.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chain_fake;
 mod harness;
 
 use std::time::{Duration, Instant};
 
+use chain_fake::{TPUB, lying, wallet_chain};
 use harness::{Answer, Request, Server};
 use serde_json::{Value, json};
 
@@ -315,6 +317,49 @@ fn a_sync_says_for_each_connection_why_it_failed() {
     assert_eq!(row["result"]["failures"][0]["code"], "unreachable");
     let tested = desk.server.post(&format!("{configs}/{config}/test"), &desk.token, "").json();
     assert_eq!((&tested["ok"], &tested["failure"]["code"]), (&json!(false), &json!("unreachable")));
+}
+
+#[test]
+fn a_sync_brings_the_wallet_into_the_books_and_names_what_failed() {
+    let desk = Desk::new();
+    let own = json!({ "descriptor": format!("wpkh({TPUB}/<0;1>/*)"), "gap_limit": 3, "network": "regtest" });
+    let wallet = desk.connection("descriptor", own.clone());
+    let foreign = desk.connection("descriptor", json!({ "descriptor": DESCRIPTOR }));
+    let source = lying(wallet_chain().0, |_, _, _| None);
+    let config = json!({ "label": "fake", "kind": "Electrum", "url": source.url() }).to_string();
+    let configs = format!("{}/onchain-configs", desk.workspace);
+    let config = desk.server.post(&configs, &desk.token, &config).text("id");
+    let profile = desk.p.rsplit('/').next().unwrap();
+    let select = json!({ "profile_id": profile }).to_string();
+    desk.server.post(&format!("{configs}/{config}/select"), &desk.token, &select);
+    let tested = desk.server.post(&format!("{configs}/{config}/test"), &desk.token, "").json();
+    assert_eq!((&tested["ok"], &tested["network"]), (&json!(true), &json!("regtest")), "{tested}");
+
+    let row = desk.ended(&desk.send("POST", "/connections/sync", &Value::Null).text("operation_id"));
+    assert_eq!(row["status"], "SucceededWithFailures", "{row}");
+    let failures = &row["result"]["failures"];
+    assert_eq!((&failures[0]["connection_id"], &failures[1]), (&json!(foreign), &Value::Null));
+    assert_eq!(failures[0]["code"], "wrong_network");
+    let synced = &row["result"]["summary"]["connections"];
+    assert_eq!((&synced[0]["connection_id"], &synced[0]["new"]), (&json!(wallet), &json!(2)));
+    let path = format!("/connections/{wallet}");
+    assert!(desk.get(&path).json()["synced_at"].is_string());
+    assert_eq!(desk.process("")["events_total"], 1, "what is unconfirmed is not booked");
+
+    let again = || {
+        let started = desk.send("POST", &format!("{path}/sync"), &Value::Null);
+        let row = desk.ended(&started.text("operation_id"));
+        assert_eq!(row["status"], "Succeeded", "{row}");
+        row["result"]["summary"]["connections"][0].clone()
+    };
+    assert_eq!((&again()["new"], &again()["changed"]), (&json!(0), &json!(0)));
+    let elsewhere = json!({ "addresses": ["mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn"], "network": "regtest" });
+    assert_eq!(desk.send("PATCH", &path, &json!({ "configuration": elsewhere })).status, 422);
+    let mut receive_only = own;
+    receive_only["descriptor"] = json!(format!("wpkh({TPUB}/7/*)"));
+    assert_eq!(desk.send("PATCH", &path, &json!({ "configuration": receive_only })).status, 200);
+    assert_eq!(again()["removed"], 2, "another wallet has none of the old one's transactions");
+    assert_eq!(desk.process("")["events_total"], 0);
 }
 
 #[test]

@@ -59,7 +59,9 @@ fn portfolio_text(summary: &PortfolioSummary) -> String {
     let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
     let fiat = |value: String| vec![value, currency.clone()];
     let mut rows = vec![("bitcoin held", vec![summary.btc_balance.clone(), "sat".to_owned()])];
-    rows.push(("worth at the latest rate", fiat(known(&summary.btc_balance_fiat))));
+    let day = summary.btc_rate_timestamp.as_deref().and_then(|time| time.get(..10)).unwrap_or("no day");
+    let worth = format!("worth at the rate of {day}");
+    rows.push((&worth, fiat(known(&summary.btc_balance_fiat))));
     rows.push(("cost of what is held", fiat(gains.unrealized_cost_basis_fiat.clone())));
     rows.push(("unrealised gain", fiat(known(&gains.unrealized_gain_fiat))));
     rows.push(("realised gain", fiat(gains.realized_gain_fiat.clone())));

@@ -3,13 +3,16 @@
 use std::error::Error;
 use std::io::{BufRead, IsTerminal, Write};
 
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Registration};
 use crate::demo::random_password;
 use crate::server::problem::Problem;
 use crate::state::AppState;
-use crate::workspaces::{self, profiles, settings::Change};
+use crate::store::{ReadTx, WriteTx};
+use crate::workspaces::settings::{self, Change};
+use crate::workspaces::{self, profiles};
 
 /// What to make.
 #[derive(Debug, clap::Args)]
@@ -28,10 +31,10 @@ pub(super) struct InitArgs {
     profile: String,
     /// Currency of the books (ISO 4217).
     #[arg(long, default_value = "USD")]
-    currency: String,
+    fiat_currency: String,
     /// FIFO or LIFO.
     #[arg(long, default_value = "FIFO")]
-    algorithm: String,
+    gains_algorithm: String,
     /// Time zone that decides days and tax years (IANA name).
     #[arg(long, default_value = "UTC")]
     timezone: String,
@@ -70,17 +73,25 @@ async fn make(
     email: String,
     password: Zeroizing<String>,
     args: InitArgs,
-) -> Result<(uuid::Uuid, uuid::Uuid), Problem> {
+) -> Result<(Uuid, Uuid), Problem> {
+    let labels = (args.workspace.clone(), args.profile.clone());
+    let change = || Change {
+        fiat_currency: Some(args.fiat_currency.clone()),
+        gains_algorithm: Some(args.gains_algorithm.clone()),
+        timezone: Some(args.timezone.clone()),
+        ..Change::default()
+    };
+    // A user is made in a transaction of its own: find every mistake before.
+    workspaces::checked_label("workspace", &labels.0)?;
+    workspaces::checked_label("profile", &labels.1)?;
+    let first = change();
+    let check = move |tx: &ReadTx| first.apply(tx, Uuid::nil(), &mut settings::defaults());
+    state.store.read::<_, Problem, _>(check).await?;
     let (user, _) = state.identity.register(email, password).await?;
-    let write = move |tx: &crate::store::WriteTx| {
-        let change = Change {
-            fiat_currency: Some(args.currency),
-            gains_algorithm: Some(args.algorithm),
-            timezone: Some(args.timezone),
-            ..Change::default()
-        };
-        let (workspace, _) = workspaces::create(tx, user, &args.workspace)?;
-        let (profile, _) = profiles::create(tx, user, workspace, ("profile", &args.profile), change)?;
+    let change = change();
+    let write = move |tx: &WriteTx| {
+        let (workspace, _) = workspaces::create(tx, user, &labels.0)?;
+        let (profile, _) = profiles::create(tx, user, workspace, ("profile", &labels.1), change)?;
         Ok((workspace, profile))
     };
     state.store.write::<_, Problem, _>(write).await
