@@ -290,3 +290,22 @@ fn csv_downloads_are_bounded_and_give_their_place_back() {
     assert_eq!(whole.lines().filter(|line| line.contains(",BTC,")).count() % MANY, 0);
     assert!(whole.ends_with('\n') && whole.lines().count() > 2 * MANY);
 }
+
+#[test]
+fn the_guide_names_every_route() {
+    let guide = include_str!("../../docs/api.md").replace(" P/", " /v1/workspaces/{w}/profiles/{p}/");
+    let server = Server::start();
+    let document = server.get("/openapi.json", "").json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let named = guide.split('`').filter_map(|code| code.rsplit_once(' ')).filter(|(_, at)| at == path);
+        let methods: Vec<&str> = named.flat_map(|(methods, _)| methods.split(", ")).collect();
+        for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
+            let served = item.get(method.to_lowercase()).is_some();
+            assert_eq!(
+                methods.contains(&method),
+                served,
+                "docs/api.md and the server differ in {method} {path}"
+            );
+        }
+    }
+}
