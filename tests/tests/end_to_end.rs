@@ -165,7 +165,7 @@ impl Stage {
         let output = run_nacre(&["verify", "--data-dir", data_dir])?;
         let said =
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{said}");
+        assert!(output.status.success() && said.contains("1 book(s) verified, 0 bad"), "{said}");
         Ok(())
     }
 }
@@ -416,6 +416,50 @@ fn a_server_that_hangs_dies_or_is_away_costs_a_failure_entry_and_no_books() -> R
     stage.electrum.wait_synced(&stage.node)?;
     stage.check("the server is back")?;
     assert_eq!(stage.booked()?.0, Sats(2 * ONE_BTC.0));
+    stage.verify()
+}
+
+#[test]
+fn a_sync_that_is_stopped_by_the_user_or_by_a_crash_leaves_the_books_as_they_were() -> Result<()> {
+    let mut stage = Stage::set_up()?;
+    stage.fund(&stage.alice, ONE_BTC)?;
+    stage.check("a funded wallet")?;
+    stage.fund(&stage.bob, ONE_BTC)?;
+    let (said, version) = (stage.profile.all_said()?, stage.profile.book_version()?);
+
+    // A server that hangs keeps a sync running for as long as the test needs.
+    stage.electrum.freeze()?;
+    let cancelled = stage.profile.start_sync(false)?;
+    let client = stage.user.client();
+    let second = client.request("POST", &stage.profile.path("/connections/sync"), &[], None)?;
+    let second = second.expect_status(409)?.json()?;
+    assert_eq!(
+        (&second["code"], &second["details"]["operation_id"]),
+        (&json!("sync_running"), &json!(cancelled))
+    );
+    client.delete(&format!("/v1/operations/{cancelled}"))?.expect_status(202)?;
+    assert_eq!(stage.profile.wait_ended(&cancelled)?["status"], "Cancelled");
+
+    let interrupted = stage.profile.start_sync(false)?;
+    stage.daemon.kill_hard()?;
+    stage.daemon.start_again()?;
+    let operation = stage.profile.wait_ended(&interrupted)?;
+    assert_eq!(
+        (&operation["status"], &operation["error"]["code"]),
+        (&json!("Failed"), &json!("interrupted"))
+    );
+    assert_eq!(stage.profile.stream(&interrupted)?.last().unwrap()["phase"], "Failed");
+    assert_eq!(
+        (stage.profile.all_said()?, stage.profile.book_version()?),
+        (said, version),
+        "the books changed"
+    );
+
+    stage.electrum.kill_hard()?;
+    stage.electrum.start_again()?;
+    stage.electrum.wait_synced(&stage.node)?;
+    stage.check("the server is back")?;
+    assert_eq!(stage.booked()?, (ONE_BTC, ONE_BTC));
     stage.verify()
 }
 
