@@ -4,17 +4,25 @@
 mod access;
 mod auth;
 mod connections;
+mod event_body;
+mod event_detail;
 mod feedback;
 mod health;
 mod imports;
+mod journals;
+mod metadata;
 mod notifications;
 mod onchain_configs;
 mod operations;
+mod pending;
 mod process;
 mod profiles;
+mod quarantine;
 mod rates;
+mod reports;
 mod settings;
 mod sync;
+mod tags;
 mod workspaces;
 
 use serde::{Deserialize, Deserializer};
@@ -39,6 +47,12 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(operations::routes())
         .merge(notifications::routes())
         .merge(rates::routes())
+        .merge(journals::routes())
+        .merge(quarantine::routes())
+        .merge(pending::routes())
+        .merge(metadata::routes())
+        .merge(tags::routes())
+        .merge(reports::routes())
         .merge(feedback::routes())
 }
 

@@ -45,7 +45,6 @@ impl Limits {
     }
 
     /// A place among the CSV exports; keep it until the last byte is sent.
-    #[allow(dead_code, reason = "taken by the CSV reports")]
     pub(crate) fn csv_export(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.csv_exports.clone().try_acquire_owned().map_err(|_| {
             Problem::new(Code::Overloaded, "as many CSV exports as allowed are running; try again soon")

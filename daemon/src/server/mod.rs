@@ -3,7 +3,9 @@
 
 mod activity;
 pub(crate) mod body;
+pub(crate) mod csv_body;
 mod docs;
+pub(crate) mod etag;
 pub(crate) mod extract;
 pub(crate) mod idempotency;
 pub(crate) mod limits;

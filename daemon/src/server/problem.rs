@@ -44,6 +44,7 @@ codes! {
     InvalidCredentials = 401 "invalid_credentials" "E-mail or password is wrong",
     RegistrationClosed = 403 "registration_closed" "This server takes no new users",
     NotFound = 404 "not_found" "Not there, or not yours",
+    UnknownReport = 404 "unknown_report" "There is no such report",
     RouteNotFound = 404 "route_not_found" "No such route",
     MethodNotAllowed = 405 "method_not_allowed" "The route does not take this method",
     EmailTaken = 409 "email_taken" "The e-mail is registered already",
@@ -51,6 +52,7 @@ codes! {
     IdempotencyInFlight = 409 "idempotency_in_flight" "The first request is still running",
     OperationFinished = 409 "operation_finished" "The operation has ended",
     StillInUse = 409 "still_in_use" "Something still depends on it",
+    TagExists = 409 "tag_exists" "The tag exists already",
     SyncRunning = 409 "sync_running" "A sync of this profile is running",
     ImportNotTaken = 409 "import_not_taken" "The connection takes no files",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
@@ -60,6 +62,7 @@ codes! {
     ChainSourceUnavailable = 422 "chain_source_unavailable" "This kind of chain source is not available",
     InvalidRates = 422 "invalid_rates" "The rates cannot be imported",
     InvalidImport = 422 "invalid_import" "The file cannot be imported",
+    NoCsv = 422 "no_csv" "The report has no CSV form",
     ConnectionKindUnavailable = 422 "connection_kind_unavailable" "This kind of connection is not available",
     AmountOutOfRange = 422 "amount_out_of_range" "A number is out of range",
     UnsupportedGrant = 422 "unsupported_grant" "This grant type is not available",
@@ -133,6 +136,11 @@ impl Problem {
     /// `422`: a field has a value that cannot be.
     pub(crate) fn field(field: &str, message: impl Into<String>) -> Self {
         Self::new(Code::InvalidField, message).with_details(serde_json::json!({ "field": field }))
+    }
+
+    /// `422`: a query parameter has a value that cannot be.
+    pub(crate) fn query(parameter: &str, message: impl Into<String>) -> Self {
+        Self::new(Code::InvalidQuery, message).with_details(serde_json::json!({ "field": parameter }))
     }
 
     /// `500`: logs the cause and shows none of it.
