@@ -18,3 +18,4 @@ pub(crate) mod store;
 pub mod time;
 
 pub use error::{Error, Result};
+pub use store::make_whole;

@@ -3,6 +3,7 @@
 //! Invariants: **facts and derived rows live in different tables**; a write is one transaction with one row in the
 //! change log; nothing outside this folder sees a table.
 
+mod birth;
 mod block;
 mod blockmap;
 mod codec;
@@ -12,6 +13,7 @@ mod meta;
 mod records;
 mod tables;
 
+pub use birth::make_whole;
 pub(crate) use blockmap::BlockMap;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
