@@ -46,7 +46,7 @@ impl Profile {
     pub fn add_profile(&self, label: &str, electrum_url: &str) -> Result<String> {
         let setup = json!({
             "profile_label": label, "fiat_currency": "USD", "gains_algorithm": "FIFO", "onchain_label": label,
-            "onchain_kind": "Electrum", "onchain_url": electrum_url, "select_as_default": false,
+            "onchain_kind": "Electrum", "onchain_url": electrum_url, "select_as_default": true,
         });
         let profiles = format!("/v1/workspaces/{}/profiles", self.workspace);
         let made = Request::new("POST", format!("{profiles}/setup"), &self.token).json(&setup);
