@@ -46,6 +46,8 @@ pub struct Tally {
     pub cut: u64,
     /// Those without an answer whose work was done.
     pub done_unsaid: u64,
+    /// Rounds in which the kill cut off a request or an operation.
+    pub rounds_cut: u64,
     /// Operations that were interrupted.
     pub interrupted: u64,
     /// Kills before the daemon was ready.
@@ -55,8 +57,9 @@ pub struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { rounds, sent, cut, done_unsaid, interrupted, at_start, rows } = self;
-        write!(f, "{rounds} kills and {at_start} during a start: {sent} requests sent, {cut} cut off ")?;
+        let Tally { rounds, sent, cut, done_unsaid, rounds_cut, interrupted, at_start, rows } = self;
+        write!(f, "{rounds} kills, {rounds_cut} of them amid work, {at_start} more during a start: ")?;
+        write!(f, "{sent} requests sent, {cut} cut off ")?;
         write!(f, "({done_unsaid} of them done), {interrupted} operations interrupted, {rows} rows kept")
     }
 }
@@ -165,10 +168,12 @@ impl Rounds {
             self.daemon.kill_hard()?;
         }
         self.daemon.start_again()?;
+        let before = (self.tally.cut, self.tally.interrupted);
         for (ask, sent) in asks.into_iter().zip(sent) {
             self.settle(ask, sent)?;
         }
         self.operations_ended()?;
+        self.tally.rounds_cut += u64::from(before != (self.tally.cut, self.tally.interrupted));
         self.everything_is_there()
     }
 
@@ -214,7 +219,11 @@ impl Rounds {
             Ask::Import(file) => self.settle_import(file)?,
             Ask::Rates(rates) => self.settle_rates(rates)?,
             Ask::Say(event, said, _) => self.settle_said(event, said)?,
-            Ask::Process => return Ok(()),
+            Ask::Process => {
+                let took_ms = answer.and_then(|answer| answer.json().ok()?["duration_ms"].as_u64());
+                self.usual[ask.kind()] = took_ms.map_or(LONGEST_WAIT, |ms| Duration::from_millis(ms + 1));
+                return Ok(());
+            }
             Ask::Sync => return self.sync_started(answer.map(|answer| answer.json()).transpose()?),
         };
         if acknowledged && !done {
@@ -358,9 +367,7 @@ impl Rounds {
         let start = Instant::now();
         sync(&self.control)?;
         self.usual[Ask::Sync.kind()] = start.elapsed();
-        let start = Instant::now();
         same_books(&self.killed, &self.control)?;
-        self.usual[Ask::Process.kind()] = (start.elapsed() / 4).min(LONGEST_WAIT);
         self.daemon.kill_hard()?;
         let profile = self.killed.path.rsplit('/').next().unwrap_or_default();
         let book = self.daemon.data_dir().join("books").join(format!("{profile}.redb"));
