@@ -3,6 +3,7 @@
 //! Invariants: **facts and derived rows live in different tables**; a write is one transaction with one row in the
 //! change log; nothing outside this folder sees a table.
 
+mod birth;
 mod block;
 mod blockmap;
 mod codec;
@@ -19,6 +20,7 @@ mod tables;
 pub use blockmap::BlockMap;
 #[cfg(test)]
 pub(crate) use fault::Disk;
+pub use birth::make_whole;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};
