@@ -7,7 +7,7 @@ use nacre_engine::model::{AnnotationEdit, Method, Settings};
 use nacre_engine::time::Timestamp;
 
 use crate::history::{Fixture, buy, csv, now};
-use crate::run::{Res, Run, count, median, per_second, timed};
+use crate::run::{Res, Run, count, median, per_second, worked};
 
 /// How often a short operation is repeated.
 const TIMES: u64 = 31;
@@ -50,14 +50,14 @@ pub fn backdate(run: &mut Run) -> Res<()> {
     for method in [Method::Fifo, Method::Lifo] {
         let fixture = run.fixture(events)?;
         fixture.book.set_settings(now(), &Settings { method, ..Settings::default() })?;
-        let (rebuild, _) = timed(|| Ok(fixture.book.process(now(), true, &|| false)?))?;
+        let (rebuild, _) = worked(|| Ok(fixture.book.process(now(), true, &|| false)?))?;
         for (name, place, part) in
             [("oldest", 0, 1u32), ("middle", events / 2, 2), ("newest", events - 1, 1000)]
         {
             let fixture = run.fixture(events)?;
             let at = Timestamp::from_micros(fixture.history.time(place).as_micros() + 1);
             let id = format!("late-{}-{name}", method.name());
-            let (took, replayed) = timed(|| one_more(fixture, &id, at))?;
+            let (took, replayed) = worked(|| one_more(fixture, &id, at))?;
             let what =
                 format!("{} {name} of {} ({})", method.name(), count(events), per_second(replayed, took));
             let reference = format!("rebuild / {part}");
@@ -90,7 +90,7 @@ pub fn relabel(run: &mut Run) -> Res<()> {
         fixture.book.process(now(), false, &|| false)?;
         if report.duplicates == 100 { Ok(()) } else { Err(format!("{report:?}").into()) }
     })?;
-    let (whole, _) = timed(|| {
+    let (whole, _) = worked(|| {
         fixture.book.import_plain(now(), fixture.connection, known.as_bytes(), false)?;
         Ok(fixture.book.process(now(), false, &|| false)?)
     })?;

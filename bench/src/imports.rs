@@ -3,18 +3,19 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nacre_engine::reports::Range;
 
 use crate::history::{History, empty_book, now};
-use crate::run::{Res, Run, count, per_second, timed};
+use crate::run::{Res, Run, count, per_second, time, worked};
 
-/// Times of the three parts.
+/// Processor times of the three parts, and how long all took by the clock.
 pub struct Parts {
     pub import: Duration,
     pub process: Duration,
     pub export: Duration,
+    pub clock: Duration,
 }
 
 impl Parts {
@@ -26,16 +27,17 @@ impl Parts {
 /// Imports the file at `csv` into a new book at `file`, processes it and writes the gains.
 pub fn through(csv: &Path, file: &Path) -> Res<Parts> {
     let (book, no) = empty_book(file)?;
-    let (import, _) = timed(|| Ok(book.import_plain(now(), no, File::open(csv)?, false)?))?;
-    let (process, done) = timed(|| Ok(book.process(now(), false, &|| false)?))?;
+    let start = Instant::now();
+    let (import, _) = worked(|| Ok(book.import_plain(now(), no, File::open(csv)?, false)?))?;
+    let (process, done) = worked(|| Ok(book.process(now(), false, &|| false)?))?;
     if done.quarantined > 0 {
         return Err(format!("{} events of {} are quarantined", done.quarantined, done.events_total).into());
     }
-    let (export, ()) = timed(|| {
+    let (export, ()) = worked(|| {
         let mut out = BufWriter::new(File::create(file.with_extension("gains.csv"))?);
         Ok(book.snapshot()?.capital_gains_csv(&Range::default(), &mut out)?)
     })?;
-    Ok(Parts { import, process, export })
+    Ok(Parts { import, process, export, clock: start.elapsed() })
 }
 
 pub fn import_to_gains(run: &mut Run) -> Res<()> {
@@ -46,7 +48,8 @@ pub fn import_to_gains(run: &mut Run) -> Res<()> {
         let parts = through(&csv, &run.dir.path().join(format!("through-{events}.book")))?;
         let total = parts.total();
         let reference = (run.redb_raw(events)?, "redb_raw");
-        let what = format!("{} ({})", count(events), per_second(events, total));
+        let what =
+            format!("{} ({}; {} by the clock)", count(events), per_second(events, total), time(parts.clock));
         run.compare("import_to_gains", what, total, reference, None);
         for (part, took) in [("import", parts.import), ("process", parts.process), ("export", parts.export)] {
             let what = format!("  of it {part} {}", count(events));

@@ -3,7 +3,7 @@
 use nacre_engine::model::{Method, Settings};
 
 use crate::history::now;
-use crate::run::{Res, Run, count, per_second, timed};
+use crate::run::{Res, Run, count, per_second, worked};
 
 pub fn rebuild(run: &mut Run) -> Res<()> {
     let [_, tenth, all] = run.sizes();
@@ -12,7 +12,7 @@ pub fn rebuild(run: &mut Run) -> Res<()> {
         for method in [Method::Fifo, Method::Lifo] {
             let book = &run.fixture(events)?.book;
             book.set_settings(now(), &Settings { method, ..Settings::default() })?;
-            let (took, done) = timed(|| Ok(book.process(now(), true, &|| false)?))?;
+            let (took, done) = worked(|| Ok(book.process(now(), true, &|| false)?))?;
             if done.events_replayed < events || done.quarantined > 0 {
                 return Err(format!("a rebuild booked {done:?}").into());
             }
@@ -21,7 +21,7 @@ pub fn rebuild(run: &mut Run) -> Res<()> {
         }
         let book = &run.fixture(events)?.book;
         book.set_settings(now(), &Settings::default())?;
-        let (took, _) = timed(|| Ok(book.process(now(), false, &|| false)?))?;
+        let (took, _) = worked(|| Ok(book.process(now(), false, &|| false)?))?;
         run.compare("rebuild", format!("change of method {}", count(events)), took, reference, None);
     }
     Ok(())

@@ -20,3 +20,9 @@ pub(crate) mod store;
 pub mod time;
 
 pub use error::{Error, Result};
+
+/// Internals for the fuzz targets; no part of the API.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use store::fuzzing;
+pub use store::make_whole;

@@ -3,6 +3,7 @@
 //! The folder outlives the process, so a test can kill, look at the files and start again. Ready means what a user would
 //! see: the one line with the address on standard output. No `NACRE_` setting of the machine reaches it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -64,13 +65,21 @@ impl Daemon {
     /// # Errors
     /// When it cannot be built or does not come up; its output is in the error.
     pub fn start(options: DaemonOptions) -> Result<Self> {
+        let mut daemon = Self::launch(options)?;
+        daemon.wait_ready(0)?;
+        Ok(daemon)
+    }
+
+    /// [`Self::start`] without waiting until it is ready, for tests that kill it before.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn launch(options: DaemonOptions) -> Result<Self> {
         let output =
             tempfile::tempdir().map_err(HarnessError::io("make a folder for the daemon's output"))?;
         let port = free_port()?;
         let process = spawn(&options, port, output.path())?;
-        let mut daemon = Self { process, options, port, output };
-        daemon.wait_ready(0)?;
-        Ok(daemon)
+        Ok(Self { process, options, port, output })
     }
 
     /// Starts it again on the same data and port, after [`Self::stop`] or [`Self::kill_hard`].
@@ -79,8 +88,17 @@ impl Daemon {
     /// As for [`Self::start`].
     pub fn start_again(&mut self) -> Result<()> {
         let already_said = self.process.stdout().len();
-        self.process = spawn(&self.options, self.port, self.output.path())?;
+        self.launch_again()?;
         self.wait_ready(already_said)
+    }
+
+    /// [`Self::start_again`] without waiting until it is ready, for tests that kill it before.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn launch_again(&mut self) -> Result<()> {
+        self.process = spawn(&self.options, self.port, self.output.path())?;
+        Ok(())
     }
 
     /// Waits for the address in what was printed after the first `already_said` bytes.
@@ -96,6 +114,11 @@ impl Daemon {
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// A client without credentials.

@@ -141,7 +141,7 @@ fn run_curl(mut command: Command, body: Option<&[u8]>, what: &str) -> Result<Res
 }
 
 /// Header block, empty line, body; interim answers (1xx) come first and are passed over.
-fn parse(mut bytes: &[u8]) -> Option<Response> {
+pub(crate) fn parse(mut bytes: &[u8]) -> Option<Response> {
     loop {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let (head, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 4..]);

@@ -16,5 +16,6 @@ pub mod programs;
 pub mod rpc;
 pub mod sats;
 pub mod wallet;
+pub mod wire;
 
 pub use error::{HarnessError, Result};

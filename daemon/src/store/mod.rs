@@ -14,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use nacre_engine::make_whole;
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 pub(crate) use codec::Record;
 pub(crate) use tables::Table;
@@ -64,10 +65,13 @@ struct Inner {
 impl Store {
     /// Opens or creates the file and makes sure every table exists.
     pub(crate) fn open(path: &Path, cache_mib: usize) -> Result<Self, StoreError> {
+        let refused = |error: DatabaseError| StoreError::Open(format!("{}: {error}", path.display()));
+        // A file that redb was interrupted in making can never be opened again.
+        make_whole(path, |unborn| Database::create(unborn).map(drop)).map_err(refused)?;
         let db = Database::builder()
             .set_cache_size(cache_mib.saturating_mul(1024 * 1024))
             .create(path)
-            .map_err(|error| StoreError::Open(format!("{}: {error}", path.display())))?;
+            .map_err(refused)?;
         let txn = db.begin_write()?;
         tables::create_all(&txn)?;
         txn.commit()?;

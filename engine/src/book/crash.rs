@@ -1,5 +1,5 @@
 //! What a crash leaves: every acknowledged operation, nothing half-written, and books that can go on.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::{Book, NewConnection, RatePoint, Tag};
 use crate::error::Result;
@@ -20,9 +20,11 @@ fn open(disk: &Disk) -> Result<Book> {
 }
 
 /// Every row of every table.
-fn dump(book: &Book) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
+type Dump = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
+
+fn dump(book: &Book) -> Dump {
     let mut store = book.freeze().unwrap().store().unwrap();
-    fn rows<T: Readable>(store: &mut Store<T>) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn rows<T: Readable>(store: &mut Store<T>) -> Dump {
         let tables = [
             &mut store.meta,
             &mut store.connections,
@@ -137,7 +139,7 @@ const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
 /// An undisturbed run: the disk, and after each operation how far the disk was and what every table held.
 struct Undisturbed {
     disk: Disk,
-    states: Vec<(usize, Vec<Vec<(Vec<u8>, Vec<u8>)>>)>,
+    states: Vec<(usize, Dump)>,
 }
 
 fn undisturbed() -> Undisturbed {

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 /// Version of the block layout.
 const VERSION: u8 = 1;
 
-/// Encoded size at which a block is full: a little under one 4 KiB page of the store, so that pages fill well.
-pub(super) const FULL_BYTES: usize = 3_900;
+/// Encoded size at which a block is full: a little under two 4 KiB pages of the store, so that pages fill well.
+/// `docs/adr/0001-rows-in-blocks.md` has the measurement behind it.
+pub(super) const FULL_BYTES: usize = 8_000;
 
 /// Key and value of a row.
 pub type Row<'a> = (&'a [u8], &'a [u8]);

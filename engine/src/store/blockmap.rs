@@ -2,7 +2,7 @@
 //!
 //! A block is keyed by a lower bound of its rows; it holds every row from there to the next block's key. Rows at hand
 //! stay decoded in a bounded write-back cache, so work that is local in key order pays the store once per block.
-//! Invariants: **no stored block is empty; blocks do not overlap.** `docs/adr/0001` has the measurement behind it.
+//! Invariants: **no stored block is empty; blocks do not overlap.** `docs/adr/0001-rows-in-blocks.md` has the measurement behind it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
@@ -13,8 +13,8 @@ use super::block::{Block, FULL_BYTES, Row};
 use super::failed;
 use crate::error::{Error, Result};
 
-/// Encoded bytes of decoded blocks kept at most: about 8 MiB with their overhead.
-const CACHE_BYTES: usize = 512 * FULL_BYTES;
+/// Encoded bytes of decoded blocks a map keeps for reading; twice as much while writing.
+const CACHE_BYTES: usize = 2 << 20;
 
 type Bytes = &'static [u8];
 
@@ -22,35 +22,47 @@ type Bytes = &'static [u8];
 pub struct BlockMap<T> {
     table: T,
     full_bytes: usize,
-    /// Decoded blocks but the hot one.
-    cache: BTreeMap<Vec<u8>, Block>,
-    hot: Option<Hot>,
+    /// Decoded blocks but the two at hand.
+    cache: BTreeMap<Vec<u8>, Held>,
+    /// The block used last.
+    hot: Option<(Vec<u8>, Held)>,
+    /// The block used before it: lots are opened at one end of their table and used up at the other.
+    warm: Option<(Vec<u8>, Held)>,
 }
 
-/// The block used last, taken out of the cache, and its range.
-struct Hot {
-    name: Vec<u8>,
+/// A decoded block with the range of keys it answers for.
+struct Held {
+    /// Whether no block comes before it, so that it answers for the keys below its own, too.
+    first: bool,
+    /// A key from which on it does not answer; the next block's name, or that of one that is gone.
     end: Option<Vec<u8>>,
     block: Block,
     /// The row used last: the next one wanted is often the one behind it.
     hint: usize,
 }
 
-impl Hot {
-    fn covers(&self, key: &[u8]) -> bool {
-        self.name.as_slice() <= key && self.is_before_end(key)
+type Named = (Vec<u8>, Held);
+
+fn covers((name, held): &Named, key: &[u8]) -> bool {
+    (held.first || name.as_slice() <= key) && held.is_before_end(key)
+}
+
+/// Whether the last row before `bound` (`None`: of all) is in this block, if the block has one there.
+fn reaches((name, held): &Named, bound: Option<&[u8]>) -> bool {
+    match bound {
+        Some(bound) => name.as_slice() < bound && held.end.as_deref().is_none_or(|end| bound <= end),
+        None => held.end.is_none(),
+    }
+}
+
+impl Held {
+    /// The first block of an empty table.
+    fn only() -> Self {
+        Held { first: true, end: None, block: Block::empty(), hint: 0 }
     }
 
     fn is_before_end(&self, key: &[u8]) -> bool {
         self.end.as_deref().is_none_or(|end| key < end)
-    }
-
-    /// Whether the last row before `bound` (`None`: of all) is in this block, if the block has one there.
-    fn reaches(&self, bound: Option<&[u8]>) -> bool {
-        match (bound, self.end.as_deref()) {
-            (Some(bound), end) => self.name.as_slice() < bound && end.is_none_or(|end| bound <= end),
-            (None, end) => end.is_none(),
-        }
     }
 }
 
@@ -62,7 +74,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
 
     /// With another size at which blocks are full. Maps of every size read each other's blocks.
     pub fn sized(table: T, full_bytes: usize) -> Self {
-        BlockMap { table, full_bytes, cache: BTreeMap::new(), hot: None }
+        BlockMap { table, full_bytes, cache: BTreeMap::new(), hot: None, warm: None }
     }
 
     fn cache_blocks(&self) -> usize {
@@ -71,88 +83,110 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
 
     /// The value under `key`.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>> {
-        let Some(hot) = self.seek(key)? else { return Ok(None) };
-        let Ok(at) = hot.block.position(key, hot.hint) else { return Ok(None) };
-        hot.hint = at;
-        Ok(hot.block.row(at).map(|row| row.1))
+        let Some((_, held)) = self.seek(key)? else { return Ok(None) };
+        let Ok(at) = held.block.position(key, held.hint) else { return Ok(None) };
+        held.hint = at;
+        Ok(held.block.row(at).map(|row| row.1))
     }
 
     /// The first row at or after `key`.
     pub fn at_or_after(&mut self, key: &[u8]) -> Result<Option<Row<'_>>> {
-        let behind = match self.seek(key)? {
-            Some(hot) => {
-                let at = hot.block.position(key, hot.hint).unwrap_or_else(|at| at);
-                hot.hint = at;
-                (at == hot.block.len()).then(|| hot.end.clone())
+        let mut next: Option<Vec<u8>> = None;
+        loop {
+            let wanted = next.as_deref().unwrap_or(key);
+            let Some((_, held)) = self.seek(wanted)? else { return Ok(None) };
+            held.hint = held.block.position(wanted, held.hint).unwrap_or_else(|at| at);
+            if held.hint < held.block.len() {
+                return Ok(self.hot.as_ref().and_then(|(_, held)| held.block.row(held.hint)));
             }
-            None => Some(self.block_after(key, true)?),
-        };
-        match behind {
-            None => {}
-            Some(None) => return Ok(None),
-            Some(Some(next)) => {
-                // A block's key is only a lower bound of its rows, and no block is empty.
-                self.enter(next)?;
+            next = held.end.clone();
+            if next.is_none() {
+                return Ok(None);
             }
         }
-        Ok(self.hot.as_ref().and_then(|hot| hot.block.row(hot.hint)))
     }
 
     /// The last row before `key` (`None`: the last row of all).
     pub fn before(&mut self, key: Option<&[u8]>) -> Result<Option<Row<'_>>> {
         let mut bound = key.map(<[u8]>::to_vec);
         loop {
-            if !self.hot.as_ref().is_some_and(|hot| hot.reaches(bound.as_deref())) {
+            if !self.hot.as_ref().is_some_and(|hot| reaches(hot, bound.as_deref())) {
                 self.retire();
                 let Some(name) = self.block_before(bound.as_deref())? else { return Ok(None) };
-                self.enter(name)?;
+                self.enter(name, false)?;
             }
-            let Some(hot) = &mut self.hot else { return Ok(None) };
+            let Some((name, held)) = &mut self.hot else { return Ok(None) };
             let at = match key {
-                Some(key) => hot.block.position(key, hot.hint).unwrap_or_else(|at| at),
-                None => hot.block.len(),
+                Some(key) => held.block.position(key, held.hint).unwrap_or_else(|at| at),
+                None => held.block.len(),
             };
             if let Some(at) = at.checked_sub(1) {
                 // The row before this one is asked for next, more often than not.
-                hot.hint = at.saturating_sub(1);
-                return Ok(self.hot.as_ref().and_then(|hot| hot.block.row(at)));
+                held.hint = at.saturating_sub(1);
+                return Ok(self.hot.as_ref().and_then(|(_, held)| held.block.row(at)));
             }
-            bound = Some(hot.name.clone());
+            bound = Some(name.clone());
         }
     }
 
-    /// Makes the block whose range holds `key` the hot one; `None` when `key` is before every block.
-    fn seek(&mut self, key: &[u8]) -> Result<Option<&mut Hot>> {
-        if !self.hot.as_ref().is_some_and(|hot| hot.covers(key)) {
-            self.retire();
-            let Some(name) = self.block_at_or_before(key)? else { return Ok(None) };
-            self.enter(name)?;
+    /// Makes the block that answers for `key` the hot one; `None` when there is no block at all.
+    fn seek(&mut self, key: &[u8]) -> Result<Option<&mut Named>> {
+        let is_hot = |named: &Option<Named>| named.as_ref().is_some_and(|named| covers(named, key));
+        if !is_hot(&self.hot) {
+            std::mem::swap(&mut self.hot, &mut self.warm);
         }
+        if is_hot(&self.hot) {
+            return Ok(self.hot.as_mut());
+        }
+        if let Some(known) = self.take_cached(key) {
+            if let Some((name, held)) = self.hot.replace(known) {
+                self.cache.insert(name, held);
+            }
+            return Ok(self.hot.as_mut());
+        }
+        self.retire();
+        let (name, first) = match self.block_at_or_before(key)? {
+            Some(name) => (name, false),
+            None => match self.block_after(key, true)? {
+                Some(name) => (name, true),
+                None => return Ok(None),
+            },
+        };
+        self.enter(name, first)?;
         Ok(self.hot.as_mut())
     }
 
-    /// Puts the hot block back among the others.
-    fn retire(&mut self) {
-        if let Some(hot) = self.hot.take() {
-            self.cache.insert(hot.name, hot.block);
+    /// Takes the block that answers for `key` out of the cache, if it is there.
+    fn take_cached(&mut self, key: &[u8]) -> Option<Named> {
+        let at_or_before = self.cache.range::<[u8], _>((Unbounded, Included(key))).next_back();
+        let (name, held) = at_or_before.or(self.cache.first_key_value().filter(|(_, held)| held.first))?;
+        if !held.is_before_end(key) {
+            return None;
         }
+        let name = name.clone();
+        self.cache.remove_entry(&name)
     }
 
-    /// Makes the block called `name` the hot one.
-    fn enter(&mut self, name: Vec<u8>) -> Result<()> {
-        self.retire();
+    /// Puts the blocks at hand back among the others.
+    fn retire(&mut self) {
+        self.cache.extend(self.hot.take());
+        self.cache.extend(self.warm.take());
+    }
+
+    /// Makes the block called `name` the hot one; no block is at hand.
+    fn enter(&mut self, name: Vec<u8>, first: bool) -> Result<()> {
         let end = self.block_after(&name, false)?;
-        let block = match self.cache.remove(&name) {
-            Some(block) => block,
-            None => self.load(&name)?,
+        let (first, block) = match self.cache.remove(&name) {
+            Some(held) => (first || held.first, held.block),
+            None => (first, self.load(&name)?),
         };
-        self.hot = Some(Hot { name, end, block, hint: 0 });
+        self.hot = Some((name, Held { first, end, block, hint: 0 }));
         Ok(())
     }
 
     fn load(&mut self, name: &[u8]) -> Result<Block> {
         if self.cache.len() >= self.cache_blocks() {
-            self.cache.retain(|_, block| block.dirty);
+            self.cache.retain(|_, held| held.block.dirty);
         }
         let missing = || Error::Corrupt("a block of rows is missing".into());
         let stored = self.table.get(name).map_err(failed)?.ok_or_else(missing)?;
@@ -167,7 +201,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         self.last_block((Unbounded, key.map_or(Unbounded, Excluded)))
     }
 
-    /// The last block within bounds; no block is hot.
+    /// The last block within bounds; no block is at hand.
     fn last_block(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<Vec<u8>>> {
         let cached = self.cache.range::<[u8], _>(bounds).next_back().map(|(name, _)| name.as_slice());
         let mut range = self.table.range::<&[u8]>(bounds).map_err(failed)?;
@@ -176,7 +210,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         Ok(cached.max(stored).map(<[u8]>::to_vec))
     }
 
-    /// The first block at or after `key`; no block is hot.
+    /// The first block at or after `key`; no block is at hand.
     fn block_after(&self, key: &[u8], inclusive: bool) -> Result<Option<Vec<u8>>> {
         let bounds = (if inclusive { Included(key) } else { Excluded(key) }, Unbounded);
         let cached = self.cache.range::<[u8], _>(bounds).next().map(|(name, _)| name.as_slice());
@@ -194,32 +228,31 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
 impl BlockMap<Table<'_, Bytes, Bytes>> {
     /// Inserts or replaces a row; says whether it is new.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
-        if self.seek(key)?.is_none() {
-            self.extend_down(key)?;
-        }
         let full_bytes = self.full_bytes;
-        let Some(hot) = &mut self.hot else { return Err(Error::Corrupt("no block for a row".into())) };
-        let place = hot.block.position(key, hot.hint);
-        let full = hot.block.bytes + key.len() + value.len() > full_bytes && hot.block.len() > 0;
-        if full && place == Err(hot.block.len()) {
+        self.seek(key)?;
+        self.reach_down(key)?;
+        let (_, held) = self.hot.get_or_insert_with(|| (key.to_vec(), Held::only()));
+        let place = held.block.position(key, held.hint);
+        let full = held.block.bytes + key.len() + value.len() > full_bytes && held.block.len() > 0;
+        if full && place == Err(held.block.len()) {
             // Appending: keep the full block as it is and start the next one.
             let mut block = Block::empty();
             block.put(Err(0), key, value);
-            let end = hot.end.clone();
-            self.retire();
-            self.hot = Some(Hot { name: key.to_vec(), end, block, hint: 0 });
+            let end = held.end.replace(key.to_vec());
+            let next = (key.to_vec(), Held { first: false, end, block, hint: 0 });
+            self.cache.extend(self.hot.replace(next));
             self.write_back_if_large()?;
             return Ok(true);
         }
-        hot.block.put(place, key, value);
-        hot.hint = place.unwrap_or_else(|at| at);
-        if hot.block.bytes > full_bytes && hot.block.len() > 1 {
-            let upper = hot.block.split();
-            if let Some((first, _)) = upper.row(0) {
-                let first = first.to_vec();
-                self.cache.insert(first, upper);
+        held.block.put(place, key, value);
+        held.hint = place.unwrap_or_else(|at| at);
+        if held.block.bytes > full_bytes && held.block.len() > 1 {
+            let block = held.block.split();
+            if let Some((first, _)) = block.row(0) {
+                let name = first.to_vec();
+                let end = held.end.replace(name.clone());
+                self.cache.insert(name, Held { first: false, end, block, hint: 0 });
             }
-            self.retire();
             self.write_back_if_large()?;
         }
         Ok(place.is_err())
@@ -227,29 +260,29 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
 
     /// Removes a row; says whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        let Some(hot) = self.seek(key)? else { return Ok(false) };
-        let Ok(at) = hot.block.position(key, hot.hint) else { return Ok(false) };
-        hot.block.remove(at);
-        hot.hint = at.saturating_sub(1);
-        if hot.block.len() == 0
-            && let Some(hot) = self.hot.take()
+        let Some((_, held)) = self.seek(key)? else { return Ok(false) };
+        let Ok(at) = held.block.position(key, held.hint) else { return Ok(false) };
+        held.block.remove(at);
+        held.hint = at.saturating_sub(1);
+        if held.block.len() == 0
+            && let Some((name, _)) = self.hot.take()
         {
-            self.table.remove(hot.name.as_slice()).map_err(failed)?;
+            self.table.remove(name.as_slice()).map_err(failed)?;
         }
         Ok(true)
     }
 
     /// Removes every row.
     pub fn clear(&mut self) -> Result<()> {
+        self.retire();
         self.cache.clear();
-        self.hot = None;
         self.table.retain(|_, _| false).map_err(failed)
     }
 
     /// Writes every changed block to the table.
     pub fn flush(&mut self) -> Result<()> {
         self.retire();
-        for (name, block) in &mut self.cache {
+        for (name, Held { block, .. }) in &mut self.cache {
             if block.dirty {
                 self.table.insert(name.as_slice(), block.encode().as_slice()).map_err(failed)?;
                 block.dirty = false;
@@ -262,26 +295,22 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
         if self.cache.len() <= 2 * self.cache_blocks() {
             return Ok(());
         }
-        let hot = self.hot.take();
+        let at_hand = (self.hot.take(), self.warm.take());
         self.flush()?;
         self.cache.clear();
-        self.hot = hot;
+        (self.hot, self.warm) = at_hand;
         Ok(())
     }
 
-    /// `key` is before every block: rename the first block down to it, or make the first block.
-    fn extend_down(&mut self, key: &[u8]) -> Result<()> {
-        let mut block = Block::empty();
-        if let Some(first) = self.block_after(key, true)? {
-            self.enter(first)?;
-            if let Some(hot) = self.hot.take() {
-                self.table.remove(hot.name.as_slice()).map_err(failed)?;
-                block = hot.block;
-            }
+    /// When `key` lies below the name of the first block, that block is renamed down to it.
+    fn reach_down(&mut self, key: &[u8]) -> Result<()> {
+        if let Some((name, held)) = &mut self.hot
+            && key < name.as_slice()
+        {
+            self.table.remove(name.as_slice()).map_err(failed)?;
+            *name = key.to_vec();
+            held.block.dirty = true;
         }
-        block.dirty = true;
-        let end = self.block_after(key, false)?;
-        self.hot = Some(Hot { name: key.to_vec(), end, block, hint: 0 });
         Ok(())
     }
 }
@@ -359,7 +388,7 @@ mod tests {
             let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
             let mut model = BTreeMap::new();
             let mut txn = db.begin_write().unwrap();
-            let mut map = BlockMap::new(txn.open_table(ROWS).unwrap());
+            let mut map = BlockMap::sized(txn.open_table(ROWS).unwrap(), 700);
             for (op, times) in runs {
                 // A run of consecutive keys, as imports make them, then single operations.
                 for step in 0..times {
@@ -375,14 +404,14 @@ mod tests {
                     drop(map);
                     txn.commit().unwrap();
                     txn = db.begin_write().unwrap();
-                    map = BlockMap::new(txn.open_table(ROWS).unwrap());
+                    map = BlockMap::sized(txn.open_table(ROWS).unwrap(), 700);
                 }
             }
             map.flush().unwrap();
             drop(map);
             txn.commit().unwrap();
             let read = db.begin_read().unwrap();
-            let mut map = BlockMap::new(read.open_table(ROWS).unwrap());
+            let mut map = BlockMap::sized(read.open_table(ROWS).unwrap(), 700);
             let mut found = BTreeMap::new();
             let mut from = Vec::new();
             while let Some((k, v)) = map.at_or_after(&from).unwrap() {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase, StorageBackend};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend};
 
-use super::failed;
 use super::tables::{ReadStore, WriteStore};
+use super::{failed, make_whole};
 use crate::error::{Error, Result};
 
 /// One state of the file; later writes do not show in it.
@@ -26,6 +26,8 @@ pub(crate) struct BookFile {
 impl BookFile {
     /// Opens the file at `path`, creating it when absent. `cache_bytes` bounds the page cache.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+        // A file that redb was interrupted in making can never be opened again.
+        make_whole::<DatabaseError>(path, |unborn| Database::create(unborn).map(drop)).map_err(failed)?;
         let db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(failed)?;
         Self::prepare(db)
     }

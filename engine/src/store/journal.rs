@@ -1,7 +1,7 @@
 //! Derived rows: the journal, the quarantine list, the open lots.
 
 use super::block::Row;
-use super::codec::{decode, encode};
+use super::codec::{decode, encode, encode_sized};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
 use crate::id::EventKey;
@@ -55,7 +55,7 @@ impl WriteStore<'_> {
         if matches!(row.status, RowStatus::Quarantined(_)) {
             self.quarantine.put(&raw, &[])?;
         }
-        self.journal.put(&raw, &encode(row)?)?;
+        self.journal.put(&raw, &encode_sized(row, 256)?)?;
         Ok(())
     }
 

@@ -3,12 +3,15 @@
 //! Invariants: **facts and derived rows live in different tables**; a write is one transaction with one row in the
 //! change log; nothing outside this folder sees a table.
 
+mod birth;
 mod block;
 mod blockmap;
 mod codec;
 #[cfg(test)]
 mod fault;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod journal;
 mod meta;
 mod records;
@@ -17,6 +20,7 @@ mod tables;
 pub use blockmap::BlockMap;
 #[cfg(test)]
 pub(crate) use fault::Disk;
+pub use birth::make_whole;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};

@@ -164,7 +164,7 @@ impl World {
 
     fn remark(&mut self, id: String, from: &mut Choices<'_>) {
         let choice = from.byte();
-        if choice % 3 == 0 {
+        if choice.is_multiple_of(3) {
             let one = |bits: u8| Remark {
                 note: (bits & 1 != 0).then_some("=kept"),
                 excluded: bits & 6 == 6,
@@ -446,7 +446,7 @@ fn tx(at: usize, from: &mut Choices<'_>) -> Tx {
     for _ in 0..inputs {
         let choice = from.byte();
         // Mostly one payer; else several, or a stranger beside us.
-        let owner = if choice % 5 == 0 { OWNERS[usize::from(choice / 5) % 5] } else { payer };
+        let owner = if choice.is_multiple_of(5) { OWNERS[usize::from(choice / 5) % 5] } else { payer };
         tx.inputs.push((owner, 2_000 + u64::from(choice) * 997));
     }
     let mut left = if coinbase { 50_000 } else { tx.inputs.iter().map(|(_, sat)| sat).sum::<u64>() - 500 };
