@@ -331,7 +331,7 @@ fn send(client: &Client, method: &str, path: &str) -> Result<Response> {
         }
         (_, "setup") => json!({ "profile_label": "m", "onchain_label": "o", "onchain_kind": "Electrum",
             "onchain_url": "tcp://127.0.0.1:1" }),
-        (_, "select" | "settings") => json!({}),
+        (_, "select" | "settings" | "test") => json!({}),
         ("POST", "onchain-configs") => {
             json!({ "label": "o", "kind": "Electrum", "url": "tcp://127.0.0.1:1" })
         }

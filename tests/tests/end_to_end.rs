@@ -511,6 +511,23 @@ fn a_dead_chain_source_fails_until_a_live_one_is_selected() -> Result<()> {
         let path = format!("{configs}/{}/select", id.as_str().unwrap());
         client.post(&path, &json!({ "profile_id": stage.profile.id() }))?.expect_status(200).map(drop)
     };
+    let tried = |id: &Value| -> Result<Value> {
+        let path = format!("{configs}/{}/test", id.as_str().unwrap());
+        client.post(&path, &json!({ "network": "regtest" }))?.expect_status(200)?.json()
+    };
+    let answer = tried(&live)?;
+    assert_eq!(
+        (&answer["ok"], &answer["tip_height"]),
+        (&json!(true), &json!(stage.node.height()?)),
+        "{answer}"
+    );
+    let answer = tried(&dead)?;
+    assert_eq!(
+        (&answer["ok"], &answer["failure"]["code"]),
+        (&json!(false), &json!("unreachable")),
+        "{answer}"
+    );
+
     select(&dead)?;
     assert_failed(&stage.profile.sync(false)?, 2);
     select(&live)?;

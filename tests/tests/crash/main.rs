@@ -8,7 +8,6 @@
 mod account;
 mod births;
 #[path = "../../../daemon/tests/chain_fake/mod.rs"]
-#[allow(dead_code)]
 mod chain_fake;
 mod compare;
 mod inputs;
