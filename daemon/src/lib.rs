@@ -13,6 +13,7 @@ pub mod server;
 mod api;
 mod books;
 mod clock;
+mod demo;
 mod identity;
 mod observe;
 mod rates;

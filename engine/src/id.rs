@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ring::digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
@@ -51,8 +52,9 @@ impl FromStr for TxId {
 /// The identity of an event, as users see it: the txid for on-chain events, else `c<connection>.<native id>`.
 ///
 /// Native ids that are long or not plain ASCII words appear as `~` and 32 hex digits of their SHA-256.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EventId(String);
+/// A copy shares the text: keys of lots carry ids into every row that touches the lot.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(Arc<str>);
 
 /// Longest native id that is shown as it is.
 const NATIVE_SHOWN_MAX: usize = 64;
@@ -60,7 +62,7 @@ const NATIVE_SHOWN_MAX: usize = 64;
 impl EventId {
     /// The event of an on-chain transaction.
     pub fn of_tx(txid: TxId) -> Self {
-        EventId(txid.to_string())
+        EventId(txid.to_string().into())
     }
 
     /// The event of a record with a native id in one connection.
@@ -69,16 +71,16 @@ impl EventId {
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'~');
         let shown = (1..=NATIVE_SHOWN_MAX).contains(&native.len()) && native.bytes().all(plain);
         if shown && !native.starts_with('~') {
-            return EventId(format!("c{}.{native}", connection.0));
+            return EventId(format!("c{}.{native}", connection.0).into());
         }
         let hash = digest::digest(&digest::SHA256, native.as_bytes());
         let hex: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        EventId(format!("c{}.~{hex}", connection.0))
+        EventId(format!("c{}.~{hex}", connection.0).into())
     }
 
     /// Takes an id as a user typed it; it may name nothing.
     pub fn from_text(text: impl Into<String>) -> Self {
-        EventId(text.into())
+        EventId(text.into().into())
     }
 
     /// The id as text.
@@ -90,6 +92,30 @@ impl EventId {
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = EventId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event id")
+            }
+
+            fn visit_str<E>(self, text: &str) -> std::result::Result<EventId, E> {
+                Ok(EventId(text.into()))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -146,7 +172,7 @@ impl EventKey {
             2 => Rank::Disposal,
             _ => return Err(bad()),
         };
-        let id = EventId(String::from_utf8(id.to_vec()).map_err(|_| bad())?);
+        let id = EventId(std::str::from_utf8(id).map_err(|_| bad())?.into());
         Ok(EventKey { time: instant_from_bytes(*time), rank, order: u64::from_be_bytes(*order), id })
     }
 }

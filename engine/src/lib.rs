@@ -10,6 +10,8 @@ pub mod id;
 pub mod import;
 pub mod journal;
 pub(crate) mod lots;
+#[doc(hidden)]
+pub mod measure;
 pub mod model;
 pub mod money;
 pub mod normalise;
@@ -18,4 +20,9 @@ pub(crate) mod store;
 pub mod time;
 
 pub use error::{Error, Result};
+
+/// Internals for the fuzz targets; no part of the API.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use store::fuzzing;
 pub use store::make_whole;

@@ -92,6 +92,17 @@ impl Zone {
         Ok(self.0.to_datetime(at.instant()?).date())
     }
 
+    /// [`is_long_term`] of the days of two instants. Asks the calendar only where the days could matter.
+    pub fn is_long_term(&self, acquired: Timestamp, disposed: Timestamp) -> Result<bool> {
+        const DAY_MICROS: i64 = 86_400_000_000;
+        // An anniversary is 365 or 366 days away, and a zone shifts an instant by a day or so at most.
+        match disposed.0.saturating_sub(acquired.0) / DAY_MICROS {
+            ..=361 => Ok(false),
+            371.. => Ok(true),
+            _ => Ok(is_long_term(self.day(acquired)?, self.day(disposed)?)),
+        }
+    }
+
     /// The calendar (tax) year of `at` in this zone.
     pub fn year(&self, at: Timestamp) -> Result<i16> {
         Ok(self.day(at)?.year())
@@ -153,6 +164,29 @@ mod tests {
         ] {
             assert!(!is_long_term(day(acquired), day(last_short)), "{acquired} {last_short}");
             assert!(is_long_term(day(acquired), day(first_long)), "{acquired} {first_long}");
+        }
+    }
+
+    #[test]
+    fn the_quick_look_at_the_holding_period_agrees_with_the_calendar() {
+        for name in ["UTC", "Pacific/Apia", "Pacific/Kiritimati", "America/New_York"] {
+            let zone = Zone::named(name).unwrap();
+            // Over leap days, and over the days that Samoa and the Line Islands skipped.
+            for start in ["1994-01-01", "2010-12-25", "2015-02-20", "2019-02-20", "2020-02-20"] {
+                let start = zone.parse(start).unwrap();
+                for hours in (0..24 * 20).step_by(7) {
+                    let acquired = start.plus_hours(hours);
+                    for held in (24 * 355..24 * 378).step_by(5) {
+                        let disposed = acquired.plus_hours(held);
+                        let exact = is_long_term(zone.day(acquired).unwrap(), zone.day(disposed).unwrap());
+                        assert_eq!(
+                            zone.is_long_term(acquired, disposed).unwrap(),
+                            exact,
+                            "{acquired} {disposed}"
+                        );
+                    }
+                }
+            }
         }
     }
 

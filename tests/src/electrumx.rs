@@ -68,6 +68,14 @@ impl ElectrumX {
         self.process.kill_hard()
     }
 
+    /// Makes it accept connections and answer none, until it is killed: the middle of a sync for as long as a test needs.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.process.freeze()
+    }
+
     /// SIGTERM, and waits until it has flushed and gone.
     ///
     /// # Errors

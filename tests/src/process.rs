@@ -131,13 +131,27 @@ impl Supervised {
     /// # Errors
     /// When the signal cannot be sent or the child does not end in time.
     pub fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal("-TERM")?;
+        wait_until(&format!("{} to end after SIGTERM", self.name), limit, || self.exit_status())
+    }
+
+    /// SIGSTOP: it keeps its sockets and answers nobody, until it is killed.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Sends a signal; that the child has ended already is no error.
+    fn signal(&mut self, option: &str) -> Result<()> {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        let sent = Command::new("kill").args([option, &pid]).status();
         let sent = sent.map_err(HarnessError::io("run the kill command"))?;
         if !sent.success() && self.exit_status()?.is_none() {
-            return Err(HarnessError::Failed(format!("kill -TERM {pid} failed")));
+            return Err(HarnessError::Failed(format!("kill {option} {pid} failed")));
         }
-        wait_until(&format!("{} to end after SIGTERM", self.name), limit, || self.exit_status())
+        Ok(())
     }
 
     /// Resident memory in KiB, as the kernel reports it.

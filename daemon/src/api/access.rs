@@ -16,13 +16,10 @@ use crate::workspaces::profiles;
 /// The profile of the path (`{w}`, `{p}`), proven to be the caller's.
 pub(crate) struct OwnedProfile {
     /// Who asks.
-    #[allow(dead_code, reason = "read by the routes of the books")]
     pub(crate) user: Uuid,
     /// The workspace.
-    #[allow(dead_code, reason = "read by the routes of the books")]
     pub(crate) workspace: Uuid,
     /// The profile; also the name of its book.
-    #[allow(dead_code, reason = "read by the routes of the books")]
     pub(crate) id: Uuid,
     /// Its label and settings.
     pub(crate) profile: Profile,

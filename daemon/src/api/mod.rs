@@ -1,8 +1,9 @@
 //! The REST resources: one file each, request and response types with thin handlers that convert, authorise,
 //! make one call and convert back. Rules live below, HTTP mechanics in `server`.
 
-mod access;
+pub(crate) mod access;
 mod auth;
+mod chain_test;
 mod connections;
 mod event_body;
 mod event_detail;
@@ -40,6 +41,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(profiles::routes())
         .merge(settings::routes())
         .merge(onchain_configs::routes())
+        .merge(chain_test::routes())
         .merge(connections::routes())
         .merge(imports::routes())
         .merge(sync::routes())

@@ -10,11 +10,9 @@ use nacre_engine::model;
 use nacre_engine::time::Timestamp;
 use uuid::Uuid;
 
-use crate::api::InProfile;
+use crate::api::access::OwnedProfile;
 use crate::clock;
-use crate::identity::AuthUser;
 use crate::rates;
-use crate::server::extract::Path;
 use crate::server::problem::Problem;
 use crate::state::AppState;
 use crate::store::record::{GainsAlgorithm, LotScope, Profile, Settings, TransferFeeTreatment};
@@ -39,9 +37,9 @@ impl FromRequestParts<AppState> for BookAccess {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let user = AuthUser::from_request_parts(parts, state).await?;
-        let Path(at) = Path::<InProfile>::from_request_parts(parts, state).await?;
-        Self::prove(state, user.id, at.w, at.p).await
+        let OwnedProfile { user, workspace, id, profile } =
+            OwnedProfile::from_request_parts(parts, state).await?;
+        Ok(Self { user, workspace, profile_id: id, profile, state: state.clone() })
     }
 }
 

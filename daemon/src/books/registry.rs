@@ -118,18 +118,6 @@ impl Books {
         tokio::task::spawn_blocking(unlink).await.unwrap_or_else(|_| Err(stopping()))
     }
 
-    /// The profiles that have a book.
-    pub(crate) fn stored(&self) -> std::io::Result<Vec<Uuid>> {
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&self.inner.dir)? {
-            let name = entry?.file_name();
-            let id = name.to_str().and_then(|name| name.strip_suffix(".redb"));
-            found.extend(id.and_then(|id| id.parse::<Uuid>().ok()));
-        }
-        found.sort();
-        Ok(found)
-    }
-
     async fn run<R: Send + 'static>(
         &self,
         profile: Uuid,

@@ -21,7 +21,7 @@ impl Spool {
     /// An empty folder for received files.
     pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
         match std::fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => std::fs::create_dir_all(dir),
         }
     }

@@ -2,7 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 
+mod demo;
+mod init;
 mod serve;
+mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -24,6 +28,12 @@ struct Cli {
 enum Command {
     /// Serve the REST API until SIGTERM or SIGINT.
     Serve,
+    /// Make the first user, a workspace and a profile.
+    Init(init::InitArgs),
+    /// Serve example books from a folder of their own (./nacre-demo) and say what to try.
+    Demo,
+    /// Audit every book of the data folder; exit code 1 when something does not hold.
+    Verify,
 }
 
 /// Settings that may be given as flags of any command; all others live in `nacre.toml` or the environment.
@@ -65,7 +75,12 @@ impl SettingFlags {
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let config = match Config::load(&cli.settings.into_flags()) {
+    let mut flags = cli.settings.into_flags();
+    if matches!(cli.command, Command::Demo) {
+        // Never the folder of real books that the environment may name.
+        flags.entry("data_dir").or_insert_with(|| demo::FOLDER.to_owned());
+    }
+    let config = match Config::load(&flags) {
         Ok(config) => config,
         Err(errors) => {
             eprintln!("nacre: {errors}");
@@ -74,6 +89,9 @@ pub fn run() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Serve => serve::run(config),
+        Command::Init(args) => init::run(config, args),
+        Command::Demo => demo::run(config),
+        Command::Verify => verify::run(&config),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

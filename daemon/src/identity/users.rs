@@ -82,6 +82,13 @@ impl Identity {
         }
     }
 
+    /// The user with an e-mail address, if there is one.
+    pub(crate) async fn find(&self, email: &str) -> Result<Option<Uuid>, Problem> {
+        let key = email_key(email)?;
+        let found = self.store.read::<_, Problem, _>(move |tx| find_by_email(tx, &key)).await?;
+        Ok(found.map(|(id, _)| id))
+    }
+
     /// The account behind an id.
     pub(crate) async fn user(&self, id: Uuid) -> Result<User, Problem> {
         let found = self.store.read::<_, Problem, _>(move |tx| Ok(tx.get(&tables::USERS, id.as_u128())?));

@@ -85,6 +85,10 @@ impl Book {
             connection(store, no)?;
             let records = store.connection_records(no)?;
             remove_records(store, &records)?;
+            if !records.is_empty() {
+                // Its rows cannot be undone one by one: nothing says any more which rail they were posted to.
+                store.lower_mark(Timestamp::MIN)?;
+            }
             store.remove_connection(no)?;
             store.log(now, "remove connection", records.len() as u64 + 1).map(Some)
         })?;

@@ -3,6 +3,8 @@
 //! **A write is one operation = one transaction = one row in the change log.** A read is a [`Snapshot`]. Writers take
 //! turns; readers never wait. Instants are handed in: the engine has no clock.
 
+#[cfg(test)]
+mod crash;
 mod events;
 mod facts;
 mod import;
@@ -60,9 +62,6 @@ impl Book {
     /// [`Error::Cancelled`](crate::Error::Cancelled) when `cancelled` says so; the books stay as they were.
     pub fn process(&self, now: Timestamp, full: bool, cancelled: &dyn Fn() -> bool) -> Result<Outcome> {
         let done = self.write(|store| {
-            if full {
-                store.clear_derived()?;
-            }
             let mark = if full { Some(Timestamp::MIN) } else { store.dirty_from()? };
             let Some(mark) = mark else { return Ok(None) };
             let outcome = derive::process(store, mark, cancelled)?;

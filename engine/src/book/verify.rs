@@ -45,7 +45,6 @@ impl Book {
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
         let outcome = self.write(|store| {
-            store.clear_derived()?;
             derive::process(store, Timestamp::MIN, &|| false)?;
             compare(&mut stored, store, mark, &mut report)?;
             Ok(None::<()>)
@@ -62,7 +61,8 @@ impl Book {
 /// Each record stands where its content says, and its indexes name it.
 fn check_records<T: Readable>(store: &mut crate::store::Store<T>, report: &mut Verified) -> Result<()> {
     let mut from = Vec::new();
-    while let Some((raw, bytes)) = store.records.at_or_after(&from)?.cloned() {
+    while let Some((raw, bytes)) = store.records.at_or_after(&from)? {
+        let (raw, bytes) = (raw.to_vec(), bytes.to_vec());
         report.records += 1;
         let key = RecordKey::from_bytes(&raw)?;
         match record_from_bytes(&bytes) {
@@ -125,17 +125,17 @@ fn compare_rows<A: Readable, B: Readable>(
     let mut from = Vec::new();
     let mut rows = 0;
     loop {
-        let before_end = |row: &&(Vec<u8>, Vec<u8>)| end.is_none_or(|end| row.0.as_slice() < end);
+        let before_end = |row: &(&[u8], &[u8])| end.is_none_or(|end| row.0 < end);
         let a = stored.at_or_after(&from)?.filter(before_end);
         let b = rebuilt.at_or_after(&from)?.filter(before_end);
         let next = match (a, b) {
             (None, None) => return Ok(rows),
-            (Some(a), Some(b)) if a == b => a.0.clone(),
+            (Some(a), Some(b)) if a == b => a.0.to_vec(),
             (a, b) => {
-                let first = [a, b].into_iter().flatten().map(|row| &row.0).min().cloned().unwrap_or_default();
+                let first = [a, b].into_iter().flatten().map(|row| row.0).min().unwrap_or_default();
                 let shown = String::from_utf8_lossy(first.get(17..).unwrap_or_default()).into_owned();
                 report.note(format!("{table}: the row at {shown:?} differs from a rebuild"));
-                first
+                first.to_vec()
             }
         };
         rows += 1;

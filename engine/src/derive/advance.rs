@@ -39,9 +39,13 @@ pub(crate) fn process(
     let connections: BTreeMap<ConnectionNo, Rail> =
         store.connections()?.into_iter().map(|connection| (connection.no, connection.rail)).collect();
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
+    if mark == Timestamp::MIN {
+        // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
+        store.clear_derived()?;
+    }
     let mut totals = store.totals()?;
     rewind(store, &mut totals, mark, &rails)?;
-    let booker = Booker { settings: &settings, zone: &zone, rails: &rails };
+    let booker = Booker { settings: &settings, zone: &zone, rails: &rails, rates: Default::default() };
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
     let mut scan = Scan::starting(mark);
@@ -58,6 +62,7 @@ pub(crate) fn process(
     }
     conserved(&totals)?;
     store.set_totals(&totals)?;
+    store.set_booked_settings(&settings)?;
     store.set_dirty_from(None)?;
     Ok(Outcome {
         events_total: totals.events,

@@ -1,7 +1,7 @@
 //! One event → one journal row: values its steps, uses and opens lots. All of an event is booked, or nothing.
 
 use super::pools::{add_cost, next_in_order, open, plan_by_method, plan_named, pool_of, take, undo};
-use super::value::{Stop, Valuer};
+use super::value::{Rates, Stop, Valuer};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId, EventKey};
 use crate::lots::{Take, apportion};
@@ -12,13 +12,14 @@ use crate::model::{
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
 use crate::store::WriteStore;
-use crate::time::{Timestamp, Zone, is_long_term};
+use crate::time::{Timestamp, Zone};
 
 /// Books events under one set of settings.
 pub(super) struct Booker<'a> {
     pub settings: &'a Settings,
     pub zone: &'a Zone,
     pub rails: Rails<'a>,
+    pub rates: Rates,
 }
 
 /// The row being written.
@@ -59,7 +60,7 @@ impl Booker<'_> {
             }
         };
         let rate = annotation.and_then(|annotation| annotation.rate);
-        let valuer = Valuer::new(self.settings, key.time, rate);
+        let valuer = Valuer::new(self.settings, &self.rates, key.time, rate);
         let mut draft =
             Draft { key: &key, valuer, steps: Vec::new(), effects: Vec::new(), opened: 0, moved: 0 };
         let outcome = steps.into_iter().try_for_each(|step| self.step(store, &mut draft, step));
@@ -188,11 +189,10 @@ impl Booker<'_> {
         let weights = takes.iter().map(|take| take.quantity);
         let gross = apportion(gross, weights.clone())?;
         let fees = apportion(fiat_fee, weights)?;
-        let day = self.zone.day(at)?;
         let parts = takes.iter().zip(gross).zip(fees);
         parts
             .map(|((take, gross), fiat_fee)| {
-                let long = is_long_term(self.zone.day(take.lot.key.acquired_at)?, day);
+                let long = self.zone.is_long_term(take.lot.key.acquired_at, at)?;
                 let term = if long { Term::Long } else { Term::Short };
                 let (lot, quantity, cost) = (take.lot.key.clone(), take.quantity, take.cost);
                 Ok(Slice { lot, quantity, cost, gross, fiat_fee, term })
@@ -265,10 +265,7 @@ impl Booker<'_> {
         let cost = Fiat::sum(takes.iter().map(|take| take.cost))?;
         let before = draft.effects.len();
         take(store, &takes, UsePurpose::CarriedFee, &mut draft.effects)?;
-        let arrived = draft.effects.iter().rev().find_map(|effect| match effect {
-            LotEffect::Opened { lot, .. } => Some(lot.clone()),
-            _ => None,
-        });
+        let arrived = last_arrived(store, &draft.effects)?;
         let moved = draft.steps.iter().any(|step| matches!(step, BookedStep::Moved { .. }));
         let heir = match (arrived, moved && self.settings.lot_scope == LotScope::Universal) {
             (Some(lot), _) => Some(lot),
@@ -284,6 +281,18 @@ impl Booker<'_> {
         draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, cost });
         Ok(true)
     }
+}
+
+/// The last lot these effects opened that is still open: a later fee may have used up what arrived.
+fn last_arrived(store: &mut WriteStore<'_>, effects: &[LotEffect]) -> Result<Option<LotKey>> {
+    for effect in effects.iter().rev() {
+        if let LotEffect::Opened { lot, .. } = effect
+            && store.lot(lot)?.is_some()
+        {
+            return Ok(Some(lot.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// The fields of [`Step::Acquire`].

@@ -49,7 +49,7 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
     for arrival in arrivals {
         if arrival.outcome != RowOutcome::Duplicate {
             let groups = shared_identities(&arrival.record);
-            store.put_record(&arrival.key, arrival.bytes, &groups)?;
+            store.put_record(&arrival.key, &arrival.bytes, &groups)?;
             earliest = earliest.min(arrival.key.key.time);
             if !groups.is_empty() {
                 grouped.push((arrival.key.clone(), arrival.record));

@@ -130,10 +130,9 @@ pub(super) fn take(
 
 /// Opens a lot.
 pub(super) fn open(store: &mut WriteStore<'_>, lot: OpenLot, effects: &mut Vec<LotEffect>) -> Result<()> {
-    if store.lot(&lot.key)?.is_some() {
+    if !store.put_lot(&lot)? {
         return Err(Error::Corrupt(format!("lot {} is opened twice", lot.key.lot_id())));
     }
-    store.put_lot(&lot)?;
     effects.push(LotEffect::Opened { lot: lot.key, quantity: lot.quantity, cost: lot.cost });
     Ok(())
 }

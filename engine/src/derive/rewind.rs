@@ -15,6 +15,13 @@ pub(super) fn rewind(
     mark: Timestamp,
     rails: Rails<'_>,
 ) -> Result<u64> {
+    if store.next_journal(&[])?.is_none_or(|(first, _)| first.time >= mark) {
+        // Nothing stays: undoing row by row would end in the same empty tables.
+        let removed = totals.events;
+        *totals = Totals::default();
+        store.clear_derived()?;
+        return Ok(removed);
+    }
     let mut removed = 0;
     while let Some((key, row)) = store.previous_journal(None)? {
         if key.time < mark {
@@ -22,7 +29,7 @@ pub(super) fn rewind(
         }
         undo(store, &row.effects)?;
         apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
-        store.remove_journal_row(&key)?;
+        store.remove_journal_row(&key, &row)?;
         removed += 1;
     }
     Ok(removed)

@@ -2,7 +2,7 @@
 //!
 //! A block is keyed by a lower bound of its rows; it holds every row from there to the next block's key. Rows at hand
 //! stay decoded in a bounded write-back cache, so work that is local in key order pays the store once per block.
-//! Invariants: **no stored block is empty; blocks do not overlap.** `docs/adr/0001` has the measurement behind it.
+//! Invariants: **no stored block is empty; blocks do not overlap.** `docs/adr/0001-rows-in-blocks.md` has the measurement behind it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{self, Excluded, Included, Unbounded};
@@ -11,111 +11,186 @@ use redb::{ReadableTable, Table};
 
 use super::block::{Block, FULL_BYTES, Row};
 use super::failed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Decoded blocks kept at most: about 8 MiB with their overhead.
-const CACHE_BLOCKS: usize = 512;
+/// Encoded bytes of decoded blocks a map keeps for reading; twice as much while writing.
+const CACHE_BYTES: usize = 2 << 20;
 
 type Bytes = &'static [u8];
 
 /// An ordered map over a readable table; over a writable one it can be changed.
-pub(crate) struct BlockMap<T> {
+pub struct BlockMap<T> {
     table: T,
-    cache: BTreeMap<Vec<u8>, Block>,
-    hot: Option<Hot>,
+    full_bytes: usize,
+    /// Decoded blocks but the two at hand.
+    cache: BTreeMap<Vec<u8>, Held>,
+    /// The block used last.
+    hot: Option<(Vec<u8>, Held)>,
+    /// The block used before it: lots are opened at one end of their table and used up at the other.
+    warm: Option<(Vec<u8>, Held)>,
 }
 
-/// The block used last and the end of its range.
-struct Hot {
-    block: Vec<u8>,
+/// A decoded block with the range of keys it answers for.
+struct Held {
+    /// Whether no block comes before it, so that it answers for the keys below its own, too.
+    first: bool,
+    /// A key from which on it does not answer; the next block's name, or that of one that is gone.
     end: Option<Vec<u8>>,
+    block: Block,
+    /// The row used last: the next one wanted is often the one behind it.
+    hint: usize,
 }
 
-impl Hot {
-    fn covers(&self, key: &[u8]) -> bool {
-        self.block.as_slice() <= key && self.end.as_deref().is_none_or(|end| key < end)
+type Named = (Vec<u8>, Held);
+
+fn covers((name, held): &Named, key: &[u8]) -> bool {
+    (held.first || name.as_slice() <= key) && held.is_before_end(key)
+}
+
+/// Whether the last row before `bound` (`None`: of all) is in this block, if the block has one there.
+fn reaches((name, held): &Named, bound: Option<&[u8]>) -> bool {
+    match bound {
+        Some(bound) => name.as_slice() < bound && held.end.as_deref().is_none_or(|end| bound <= end),
+        None => held.end.is_none(),
+    }
+}
+
+impl Held {
+    /// The first block of an empty table.
+    fn only() -> Self {
+        Held { first: true, end: None, block: Block::empty(), hint: 0 }
+    }
+
+    fn is_before_end(&self, key: &[u8]) -> bool {
+        self.end.as_deref().is_none_or(|end| key < end)
     }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
+    /// Over a table, blocks of the usual size.
     pub fn new(table: T) -> Self {
-        BlockMap { table, cache: BTreeMap::new(), hot: None }
+        Self::sized(table, FULL_BYTES)
+    }
+
+    /// With another size at which blocks are full. Maps of every size read each other's blocks.
+    pub fn sized(table: T, full_bytes: usize) -> Self {
+        BlockMap { table, full_bytes, cache: BTreeMap::new(), hot: None, warm: None }
+    }
+
+    fn cache_blocks(&self) -> usize {
+        CACHE_BYTES / self.full_bytes
     }
 
     /// The value under `key`.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>> {
-        let Some(block) = self.seek(key)? else { return Ok(None) };
-        Ok(block.position(key).ok().and_then(|at| block.rows.get(at)).map(|row| row.1.as_slice()))
+        let Some((_, held)) = self.seek(key)? else { return Ok(None) };
+        let Ok(at) = held.block.position(key, held.hint) else { return Ok(None) };
+        held.hint = at;
+        Ok(held.block.row(at).map(|row| row.1))
     }
 
     /// The first row at or after `key`.
-    pub fn at_or_after(&mut self, key: &[u8]) -> Result<Option<&Row>> {
-        let place = match self.seek(key)? {
-            Some(block) => match block.position(key) {
-                Ok(at) => Some(at),
-                Err(at) if at < block.rows.len() => Some(at),
-                Err(_) => None,
-            },
-            None => None,
-        };
-        if let Some(at) = place {
-            return Ok(self.hot_block().and_then(|block| block.rows.get(at)));
+    pub fn at_or_after(&mut self, key: &[u8]) -> Result<Option<Row<'_>>> {
+        let mut next: Option<Vec<u8>> = None;
+        loop {
+            let wanted = next.as_deref().unwrap_or(key);
+            let Some((_, held)) = self.seek(wanted)? else { return Ok(None) };
+            held.hint = held.block.position(wanted, held.hint).unwrap_or_else(|at| at);
+            if held.hint < held.block.len() {
+                return Ok(self.hot.as_ref().and_then(|(_, held)| held.block.row(held.hint)));
+            }
+            next = held.end.clone();
+            if next.is_none() {
+                return Ok(None);
+            }
         }
-        let next = match &self.hot {
-            Some(hot) if hot.covers(key) => hot.end.clone(),
-            _ => self.block_after(key, true)?,
-        };
-        let Some(next) = next else { return Ok(None) };
-        // A block's key is only a lower bound of its rows, and no block is empty.
-        Ok(self.seek(&next)?.and_then(|block| block.rows.first()))
     }
 
     /// The last row before `key` (`None`: the last row of all).
-    pub fn before(&mut self, key: Option<&[u8]>) -> Result<Option<&Row>> {
+    pub fn before(&mut self, key: Option<&[u8]>) -> Result<Option<Row<'_>>> {
         let mut bound = key.map(<[u8]>::to_vec);
         loop {
-            let Some(name) = self.block_before(bound.as_deref())? else { return Ok(None) };
-            let block = self.seek(&name)?;
-            let at = block.map_or(0, |block| match key {
-                Some(key) => block.position(key).unwrap_or_else(|at| at),
-                None => block.rows.len(),
-            });
-            if let Some(at) = at.checked_sub(1) {
-                return Ok(self.hot_block().and_then(|block| block.rows.get(at)));
+            if !self.hot.as_ref().is_some_and(|hot| reaches(hot, bound.as_deref())) {
+                self.retire();
+                let Some(name) = self.block_before(bound.as_deref())? else { return Ok(None) };
+                self.enter(name, false)?;
             }
-            bound = Some(name);
+            let Some((name, held)) = &mut self.hot else { return Ok(None) };
+            let at = match key {
+                Some(key) => held.block.position(key, held.hint).unwrap_or_else(|at| at),
+                None => held.block.len(),
+            };
+            if let Some(at) = at.checked_sub(1) {
+                // The row before this one is asked for next, more often than not.
+                held.hint = at.saturating_sub(1);
+                return Ok(self.hot.as_ref().and_then(|(_, held)| held.block.row(at)));
+            }
+            bound = Some(name.clone());
         }
     }
 
-    fn hot_block(&self) -> Option<&Block> {
-        self.cache.get(&self.hot.as_ref()?.block)
+    /// Makes the block that answers for `key` the hot one; `None` when there is no block at all.
+    fn seek(&mut self, key: &[u8]) -> Result<Option<&mut Named>> {
+        let is_hot = |named: &Option<Named>| named.as_ref().is_some_and(|named| covers(named, key));
+        if !is_hot(&self.hot) {
+            std::mem::swap(&mut self.hot, &mut self.warm);
+        }
+        if is_hot(&self.hot) {
+            return Ok(self.hot.as_mut());
+        }
+        if let Some(known) = self.take_cached(key) {
+            if let Some((name, held)) = self.hot.replace(known) {
+                self.cache.insert(name, held);
+            }
+            return Ok(self.hot.as_mut());
+        }
+        self.retire();
+        let (name, first) = match self.block_at_or_before(key)? {
+            Some(name) => (name, false),
+            None => match self.block_after(key, true)? {
+                Some(name) => (name, true),
+                None => return Ok(None),
+            },
+        };
+        self.enter(name, first)?;
+        Ok(self.hot.as_mut())
     }
 
-    /// Makes the block whose range holds `key` the hot one; `None` when `key` is before every block.
-    fn seek(&mut self, key: &[u8]) -> Result<Option<&Block>> {
-        if !self.hot.as_ref().is_some_and(|hot| hot.covers(key)) {
-            self.hot = None;
-            let Some(name) = self.block_at_or_before(key)? else { return Ok(None) };
-            self.load(&name)?;
-            let end = self.block_after(&name, false)?;
-            self.hot = Some(Hot { block: name, end });
+    /// Takes the block that answers for `key` out of the cache, if it is there.
+    fn take_cached(&mut self, key: &[u8]) -> Option<Named> {
+        let at_or_before = self.cache.range::<[u8], _>((Unbounded, Included(key))).next_back();
+        let (name, held) = at_or_before.or(self.cache.first_key_value().filter(|(_, held)| held.first))?;
+        if !held.is_before_end(key) {
+            return None;
         }
-        Ok(self.hot_block())
+        let name = name.clone();
+        self.cache.remove_entry(&name)
     }
 
-    fn load(&mut self, name: &[u8]) -> Result<()> {
-        if self.cache.contains_key(name) {
-            return Ok(());
-        }
-        if self.cache.len() >= CACHE_BLOCKS {
-            self.cache.retain(|_, block| block.dirty);
-        }
-        if let Some(stored) = self.table.get(name).map_err(failed)? {
-            let block = Block::decode(stored.value())?;
-            drop(stored);
-            self.cache.insert(name.to_vec(), block);
-        }
+    /// Puts the blocks at hand back among the others.
+    fn retire(&mut self) {
+        self.cache.extend(self.hot.take());
+        self.cache.extend(self.warm.take());
+    }
+
+    /// Makes the block called `name` the hot one; no block is at hand.
+    fn enter(&mut self, name: Vec<u8>, first: bool) -> Result<()> {
+        let end = self.block_after(&name, false)?;
+        let (first, block) = match self.cache.remove(&name) {
+            Some(held) => (first || held.first, held.block),
+            None => (first, self.load(&name)?),
+        };
+        self.hot = Some((name, Held { first, end, block, hint: 0 }));
         Ok(())
+    }
+
+    fn load(&mut self, name: &[u8]) -> Result<Block> {
+        if self.cache.len() >= self.cache_blocks() {
+            self.cache.retain(|_, held| held.block.dirty);
+        }
+        let missing = || Error::Corrupt("a block of rows is missing".into());
+        let stored = self.table.get(name).map_err(failed)?.ok_or_else(missing)?;
+        Block::decode(stored.value())
     }
 
     fn block_at_or_before(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -126,6 +201,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         self.last_block((Unbounded, key.map_or(Unbounded, Excluded)))
     }
 
+    /// The last block within bounds; no block is at hand.
     fn last_block(&self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<Vec<u8>>> {
         let cached = self.cache.range::<[u8], _>(bounds).next_back().map(|(name, _)| name.as_slice());
         let mut range = self.table.range::<&[u8]>(bounds).map_err(failed)?;
@@ -134,6 +210,7 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
         Ok(cached.max(stored).map(<[u8]>::to_vec))
     }
 
+    /// The first block at or after `key`; no block is at hand.
     fn block_after(&self, key: &[u8], inclusive: bool) -> Result<Option<Vec<u8>>> {
         let bounds = (if inclusive { Included(key) } else { Excluded(key) }, Unbounded);
         let cached = self.cache.range::<[u8], _>(bounds).next().map(|(name, _)| name.as_slice());
@@ -149,48 +226,47 @@ impl<T: ReadableTable<Bytes, Bytes>> BlockMap<T> {
 }
 
 impl BlockMap<Table<'_, Bytes, Bytes>> {
-    /// Inserts or replaces a row.
-    pub fn put(&mut self, key: &[u8], value: Vec<u8>) -> Result<()> {
-        if self.seek(key)?.is_none() {
-            self.extend_down(key)?;
-        }
-        let Some(hot) = &mut self.hot else { return Ok(()) };
-        let Some(block) = self.cache.get_mut(&hot.block) else { return Ok(()) };
-        let place = block.position(key);
-        let full = block.bytes + key.len() + value.len() > FULL_BYTES && !block.rows.is_empty();
-        if full && place == Err(block.rows.len()) {
+    /// Inserts or replaces a row; says whether it is new.
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let full_bytes = self.full_bytes;
+        self.seek(key)?;
+        self.reach_down(key)?;
+        let (_, held) = self.hot.get_or_insert_with(|| (key.to_vec(), Held::only()));
+        let place = held.block.position(key, held.hint);
+        let full = held.block.bytes + key.len() + value.len() > full_bytes && held.block.len() > 0;
+        if full && place == Err(held.block.len()) {
             // Appending: keep the full block as it is and start the next one.
-            let mut next = Block { bytes: 1, ..Block::default() };
-            next.put(Err(0), key, value);
-            self.cache.insert(key.to_vec(), next);
-            hot.block = key.to_vec();
-            return self.write_back_if_large();
+            let mut block = Block::empty();
+            block.put(Err(0), key, value);
+            let end = held.end.replace(key.to_vec());
+            let next = (key.to_vec(), Held { first: false, end, block, hint: 0 });
+            self.cache.extend(self.hot.replace(next));
+            self.write_back_if_large()?;
+            return Ok(true);
         }
-        block.put(place, key, value);
-        if block.bytes > FULL_BYTES && block.rows.len() > 1 {
-            let upper = block.split();
-            if let Some((name, _)) = upper.rows.first() {
-                self.cache.insert(name.clone(), upper);
+        held.block.put(place, key, value);
+        held.hint = place.unwrap_or_else(|at| at);
+        if held.block.bytes > full_bytes && held.block.len() > 1 {
+            let block = held.block.split();
+            if let Some((first, _)) = block.row(0) {
+                let name = first.to_vec();
+                let end = held.end.replace(name.clone());
+                self.cache.insert(name, Held { first: false, end, block, hint: 0 });
             }
-            self.hot = None;
+            self.write_back_if_large()?;
         }
-        self.write_back_if_large()
+        Ok(place.is_err())
     }
 
     /// Removes a row; says whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        if self.seek(key)?.is_none() {
-            return Ok(false);
-        }
-        let Some(hot) = &self.hot else { return Ok(false) };
-        let Some(block) = self.cache.get_mut(&hot.block) else { return Ok(false) };
-        let Ok(at) = block.position(key) else { return Ok(false) };
-        block.rows.remove(at);
-        block.dirty = true;
-        if block.rows.is_empty() {
-            let name = hot.block.clone();
-            self.hot = None;
-            self.cache.remove(&name);
+        let Some((_, held)) = self.seek(key)? else { return Ok(false) };
+        let Ok(at) = held.block.position(key, held.hint) else { return Ok(false) };
+        held.block.remove(at);
+        held.hint = at.saturating_sub(1);
+        if held.block.len() == 0
+            && let Some((name, _)) = self.hot.take()
+        {
             self.table.remove(name.as_slice()).map_err(failed)?;
         }
         Ok(true)
@@ -198,14 +274,15 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
 
     /// Removes every row.
     pub fn clear(&mut self) -> Result<()> {
+        self.retire();
         self.cache.clear();
-        self.hot = None;
         self.table.retain(|_, _| false).map_err(failed)
     }
 
     /// Writes every changed block to the table.
     pub fn flush(&mut self) -> Result<()> {
-        for (name, block) in &mut self.cache {
+        self.retire();
+        for (name, Held { block, .. }) in &mut self.cache {
             if block.dirty {
                 self.table.insert(name.as_slice(), block.encode().as_slice()).map_err(failed)?;
                 block.dirty = false;
@@ -215,27 +292,25 @@ impl BlockMap<Table<'_, Bytes, Bytes>> {
     }
 
     fn write_back_if_large(&mut self) -> Result<()> {
-        if self.cache.len() <= 2 * CACHE_BLOCKS {
+        if self.cache.len() <= 2 * self.cache_blocks() {
             return Ok(());
         }
+        let at_hand = (self.hot.take(), self.warm.take());
         self.flush()?;
-        let hot = self.hot.as_ref().map(|hot| hot.block.clone());
-        self.cache.retain(|name, _| Some(name) == hot.as_ref());
+        self.cache.clear();
+        (self.hot, self.warm) = at_hand;
         Ok(())
     }
 
-    /// `key` is before every block: rename the first block down to it, or make the first block.
-    fn extend_down(&mut self, key: &[u8]) -> Result<()> {
-        let mut block = Block { bytes: 1, dirty: true, ..Block::default() };
-        if let Some(first) = self.block_after(key, true)? {
-            self.load(&first)?;
-            block = self.cache.remove(&first).unwrap_or(block);
-            block.dirty = true;
-            self.table.remove(first.as_slice()).map_err(failed)?;
+    /// When `key` lies below the name of the first block, that block is renamed down to it.
+    fn reach_down(&mut self, key: &[u8]) -> Result<()> {
+        if let Some((name, held)) = &mut self.hot
+            && key < name.as_slice()
+        {
+            self.table.remove(name.as_slice()).map_err(failed)?;
+            *name = key.to_vec();
+            held.block.dirty = true;
         }
-        self.cache.insert(key.to_vec(), block);
-        let end = self.block_after(key, false)?;
-        self.hot = Some(Hot { block: key.to_vec(), end });
         Ok(())
     }
 }
@@ -278,9 +353,10 @@ mod tests {
 
     fn check(map: &mut BlockMap<Table<'_, Bytes, Bytes>>, model: &mut BTreeMap<Vec<u8>, Vec<u8>>, op: Op) {
         let own = |row: Option<(&Vec<u8>, &Vec<u8>)>| row.map(|(k, v)| (k.clone(), v.clone()));
+        let copy = |row: Option<Row<'_>>| row.map(|(k, v)| (k.to_vec(), v.to_vec()));
         match op {
             Op::Put(k, n) => {
-                map.put(&key(k), vec![7; n.into()]).unwrap();
+                map.put(&key(k), &vec![7; n.into()]).unwrap();
                 model.insert(key(k), vec![7; n.into()]);
             }
             Op::Remove(k) => {
@@ -290,11 +366,11 @@ mod tests {
                 assert_eq!(map.get(&key(k)).unwrap().map(<[u8]>::to_vec), model.get(&key(k)).cloned());
             }
             Op::After(k) => {
-                let got = map.at_or_after(&key(k)).unwrap().cloned();
+                let got = copy(map.at_or_after(&key(k)).unwrap());
                 assert_eq!(got, own(model.range(key(k)..).next()));
             }
             Op::Before(k) => {
-                let got = map.before(k.map(key).as_deref()).unwrap().cloned();
+                let got = copy(map.before(k.map(key).as_deref()).unwrap());
                 let want = match k {
                     Some(k) => own(model.range(..key(k)).next_back()),
                     None => own(model.iter().next_back()),
@@ -312,7 +388,7 @@ mod tests {
             let db = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
             let mut model = BTreeMap::new();
             let mut txn = db.begin_write().unwrap();
-            let mut map = BlockMap::new(txn.open_table(ROWS).unwrap());
+            let mut map = BlockMap::sized(txn.open_table(ROWS).unwrap(), 700);
             for (op, times) in runs {
                 // A run of consecutive keys, as imports make them, then single operations.
                 for step in 0..times {
@@ -328,20 +404,20 @@ mod tests {
                     drop(map);
                     txn.commit().unwrap();
                     txn = db.begin_write().unwrap();
-                    map = BlockMap::new(txn.open_table(ROWS).unwrap());
+                    map = BlockMap::sized(txn.open_table(ROWS).unwrap(), 700);
                 }
             }
             map.flush().unwrap();
             drop(map);
             txn.commit().unwrap();
             let read = db.begin_read().unwrap();
-            let mut map = BlockMap::new(read.open_table(ROWS).unwrap());
+            let mut map = BlockMap::sized(read.open_table(ROWS).unwrap(), 700);
             let mut found = BTreeMap::new();
             let mut from = Vec::new();
-            while let Some((k, v)) = map.at_or_after(&from).unwrap().cloned() {
-                from = k.clone();
+            while let Some((k, v)) = map.at_or_after(&from).unwrap() {
+                from = k.to_vec();
                 from.push(0);
-                found.insert(k, v);
+                found.insert(k.to_vec(), v.to_vec());
             }
             prop_assert_eq!(found, model);
         }

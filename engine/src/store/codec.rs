@@ -10,7 +10,12 @@ const VERSION: u8 = 1;
 
 /// `value` as stored.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(96);
+    encode_sized(value, 96)
+}
+
+/// As [`encode`], for values that usually take up to `bytes`.
+pub(crate) fn encode_sized<T: Serialize>(value: &T, bytes: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(bytes);
     bytes.push(VERSION);
     postcard::to_extend(value, bytes)
         .map_err(|error| Error::Corrupt(format!("value does not encode: {error}")))

@@ -1,6 +1,7 @@
 //! Derived rows: the journal, the quarantine list, the open lots.
 
-use super::codec::{decode, encode};
+use super::block::Row;
+use super::codec::{decode, encode, encode_sized};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
 use crate::id::EventKey;
@@ -52,14 +53,17 @@ impl WriteStore<'_> {
     pub fn put_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
         let raw = key.to_bytes();
         if matches!(row.status, RowStatus::Quarantined(_)) {
-            self.quarantine.put(&raw, Vec::new())?;
+            self.quarantine.put(&raw, &[])?;
         }
-        self.journal.put(&raw, encode(row)?)
+        self.journal.put(&raw, &encode_sized(row, 256)?)?;
+        Ok(())
     }
 
-    pub fn remove_journal_row(&mut self, key: &EventKey) -> Result<()> {
+    pub fn remove_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
         let raw = key.to_bytes();
-        self.quarantine.remove(&raw)?;
+        if matches!(row.status, RowStatus::Quarantined(_)) {
+            self.quarantine.remove(&raw)?;
+        }
         if self.journal.remove(&raw)? {
             Ok(())
         } else {
@@ -67,8 +71,9 @@ impl WriteStore<'_> {
         }
     }
 
-    pub fn put_lot(&mut self, lot: &OpenLot) -> Result<()> {
-        self.lots.put(&lot.key.to_bytes(), encode(lot)?)
+    /// Stores a lot; says whether it was not open before.
+    pub fn put_lot(&mut self, lot: &OpenLot) -> Result<bool> {
+        self.lots.put(&lot.key.to_bytes(), &encode(lot)?)
     }
 
     pub fn remove_lot(&mut self, key: &LotKey) -> Result<()> {
@@ -80,10 +85,10 @@ impl WriteStore<'_> {
     }
 }
 
-fn journal_entry(row: &(Vec<u8>, Vec<u8>)) -> Result<(EventKey, JournalRow)> {
-    Ok((EventKey::from_bytes(&row.0)?, decode(&row.1)?))
+fn journal_entry(row: Row<'_>) -> Result<(EventKey, JournalRow)> {
+    Ok((EventKey::from_bytes(row.0)?, decode(row.1)?))
 }
 
-fn lot_entry(row: &(Vec<u8>, Vec<u8>)) -> Result<(Vec<u8>, OpenLot)> {
-    Ok((row.0.clone(), decode(&row.1)?))
+fn lot_entry(row: Row<'_>) -> Result<(Vec<u8>, OpenLot)> {
+    Ok((row.0.to_vec(), decode(row.1)?))
 }

@@ -55,6 +55,14 @@ impl<T: Readable> Store<T> {
         Ok(self.single("settings")?.unwrap_or_default())
     }
 
+    /// The settings the derived rows were made under; until the first process, the settings.
+    pub fn booked_settings(&mut self) -> Result<Settings> {
+        match self.single("booked_settings")? {
+            Some(settings) => Ok(settings),
+            None => self.settings(),
+        }
+    }
+
     pub fn totals(&mut self) -> Result<Totals> {
         Ok(self.single("totals")?.unwrap_or_default())
     }
@@ -120,7 +128,8 @@ impl<T: Readable> Store<T> {
 
 impl WriteStore<'_> {
     fn set_single<V: Serialize>(&mut self, name: &str, value: &V) -> Result<()> {
-        self.meta.put(name.as_bytes(), encode(value)?)
+        self.meta.put(name.as_bytes(), &encode(value)?)?;
+        Ok(())
     }
 
     pub fn set_format(&mut self) -> Result<()> {
@@ -129,6 +138,10 @@ impl WriteStore<'_> {
 
     pub fn set_settings(&mut self, settings: &Settings) -> Result<()> {
         self.set_single("settings", settings)
+    }
+
+    pub fn set_booked_settings(&mut self, settings: &Settings) -> Result<()> {
+        self.set_single("booked_settings", settings)
     }
 
     pub fn set_totals(&mut self, totals: &Totals) -> Result<()> {
@@ -154,7 +167,8 @@ impl WriteStore<'_> {
     }
 
     pub fn put_connection(&mut self, connection: &Connection) -> Result<()> {
-        self.connections.put(&connection.no.0.to_be_bytes(), encode(connection)?)
+        self.connections.put(&connection.no.0.to_be_bytes(), &encode(connection)?)?;
+        Ok(())
     }
 
     pub fn remove_connection(&mut self, no: ConnectionNo) -> Result<()> {
@@ -164,7 +178,8 @@ impl WriteStore<'_> {
     }
 
     pub fn put_sync_state(&mut self, no: ConnectionNo, state: Vec<u8>) -> Result<()> {
-        self.sync_states.put(&no.0.to_be_bytes(), state)
+        self.sync_states.put(&no.0.to_be_bytes(), &state)?;
+        Ok(())
     }
 
     /// Stores an annotation; an empty one is removed.
@@ -173,11 +188,13 @@ impl WriteStore<'_> {
             self.annotations.remove(id.as_str().as_bytes())?;
             return Ok(());
         }
-        self.annotations.put(id.as_str().as_bytes(), encode(annotation)?)
+        self.annotations.put(id.as_str().as_bytes(), &encode(annotation)?)?;
+        Ok(())
     }
 
     pub fn put_tag(&mut self, tag: &Tag) -> Result<()> {
-        self.tags.put(tag.code.as_bytes(), encode(tag)?)
+        self.tags.put(tag.code.as_bytes(), &encode(tag)?)?;
+        Ok(())
     }
 
     pub fn remove_tag(&mut self, code: &str) -> Result<bool> {
@@ -188,7 +205,7 @@ impl WriteStore<'_> {
     pub fn log(&mut self, at: Timestamp, operation: &str, rows: u64) -> Result<u64> {
         let version = self.version()? + 1;
         let change = Change { at, operation: operation.to_owned(), rows };
-        self.changes.put(&version.to_be_bytes(), encode(&change)?)?;
+        self.changes.put(&version.to_be_bytes(), &encode(&change)?)?;
         self.set_single("version", &version)?;
         Ok(version)
     }

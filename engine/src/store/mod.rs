@@ -7,14 +7,20 @@ mod birth;
 mod block;
 mod blockmap;
 mod codec;
+#[cfg(test)]
+mod fault;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod journal;
 mod meta;
 mod records;
 mod tables;
 
 pub use birth::make_whole;
-pub(crate) use blockmap::BlockMap;
+pub use blockmap::BlockMap;
+#[cfg(test)]
+pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};

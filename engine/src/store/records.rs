@@ -85,7 +85,7 @@ impl<T: Readable> Store<T> {
 
     /// The first record at or after `from`, with its raw key.
     pub fn next_record(&mut self, from: &[u8]) -> Result<Option<(Vec<u8>, Record)>> {
-        self.records.at_or_after(from)?.map(|(key, value)| Ok((key.clone(), decode(value)?))).transpose()
+        self.records.at_or_after(from)?.map(|(key, value)| Ok((key.to_vec(), decode(value)?))).transpose()
     }
 
     /// Every record that carries the shared identity `group`.
@@ -125,6 +125,15 @@ impl<T: Readable> Store<T> {
         }
     }
 
+    /// The instant of the first rate of `pair` after `at`.
+    pub fn next_rate_time(&mut self, pair: &str, at: Timestamp) -> Result<Option<Timestamp>> {
+        let mut bound = rate_key(pair, at);
+        bound.push(0);
+        let Some((key, _)) = self.rates.at_or_after(&bound)? else { return Ok(None) };
+        let time = key.strip_prefix(rate_prefix(pair).as_slice()).and_then(|time| time.try_into().ok());
+        Ok(time.map(instant_from_bytes))
+    }
+
     pub fn rate_exactly_at(&mut self, pair: &str, at: Timestamp) -> Result<Option<RateRow>> {
         self.rates.get(&rate_key(pair, at))?.map(decode).transpose()
     }
@@ -132,20 +141,22 @@ impl<T: Readable> Store<T> {
 
 impl WriteStore<'_> {
     /// Stores a record (already encoded) with its index rows.
-    pub fn put_record(&mut self, key: &RecordKey, bytes: Vec<u8>, groups: &[Vec<u8>]) -> Result<()> {
+    pub fn put_record(&mut self, key: &RecordKey, bytes: &[u8], groups: &[Vec<u8>]) -> Result<()> {
         let raw = key.to_bytes();
-        let place = raw.get(..PLACE_BYTES).unwrap_or_default().to_vec();
+        let place = raw.get(..PLACE_BYTES).unwrap_or_default();
         self.records.put(&raw, bytes)?;
         for group in groups {
-            self.groups.put(&group_key(group, key), place.clone())?;
+            self.groups.put(&group_key(group, key), place)?;
         }
         Ok(())
     }
 
     /// Stores the identity index row of a record. Apart from [`Self::put_record`] so that a batch can sort each table's keys.
     pub fn put_record_index(&mut self, key: &RecordKey) -> Result<()> {
-        let place = key.key.to_bytes().get(..PLACE_BYTES).unwrap_or_default().to_vec();
-        self.record_at.put(&RecordKey::index_bytes(key.connection, &key.key.id), place)
+        let raw = key.key.to_bytes();
+        let place = raw.get(..PLACE_BYTES).unwrap_or_default();
+        self.record_at.put(&RecordKey::index_bytes(key.connection, &key.key.id), place)?;
+        Ok(())
     }
 
     /// Removes a record with all its index rows.
@@ -159,7 +170,8 @@ impl WriteStore<'_> {
     }
 
     pub fn put_rate(&mut self, pair: &str, at: Timestamp, row: &RateRow) -> Result<()> {
-        self.rates.put(&rate_key(pair, at), encode(row)?)
+        self.rates.put(&rate_key(pair, at), &encode(row)?)?;
+        Ok(())
     }
 }
 

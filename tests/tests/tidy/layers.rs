@@ -9,7 +9,7 @@ use crate::source::Source;
 
 const BASE_RANK: u8 = 1;
 const RANKS: [(u8, &[&str]); 5] = [
-    (5, &["book"]),
+    (5, &["book", "measure"]),
     (4, &["derive", "reports"]),
     (3, &["store", "import", "normalise", "journal", "lots"]),
     (2, &["model"]),

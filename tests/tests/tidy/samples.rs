@@ -1,7 +1,7 @@
 //! Code that breaks each rule and code that looks as if it did, with the line where the checker must speak up.
 
 use crate::rules::{MAX_FILE_LINES, MAX_FUNCTION_LINES, check_engine_manifest, check_hosts, check_source};
-use crate::source::Source;
+use crate::source::{Source, mark_test_modules};
 
 /// The findings in `code`, whose header is put before it, as `line: rule`; the code starts at line 2.
 fn findings(path: &str, code: &str) -> Vec<String> {
@@ -169,4 +169,21 @@ fn registry_hosts_are_found() {
     assert_eq!(check_hosts("a.md", &mirror)[0].line, 2);
     assert_eq!(check_hosts("b.md", &index).len(), 1);
     assert!(check_hosts("c.md", "https://example.org/ crates.io").is_empty());
+}
+
+#[test]
+fn a_file_mounted_as_a_test_module_is_test_code_and_others_are_not() {
+    let bad = "//! A.\nuse a::*;\nfn f() { g().unwrap(); }\n";
+    let file = |path: &str, text: &str| Source::new(path, text);
+    let mut sources = [
+        file("engine/src/book/mod.rs", "//! A.\nmod open;\n#[cfg(test)]\nmod crash;\n"),
+        file("engine/src/book/open.rs", bad),
+        file("engine/src/book/crash.rs", &format!("{bad}mod deeper;\n")),
+        file("engine/src/book/crash/deeper.rs", bad),
+        file("engine/src/crash.rs", bad),
+    ];
+    mark_test_modules(&mut sources);
+    let unwraps =
+        |source: &Source| check_source(source).iter().any(|finding| finding.rule.contains("unwrap"));
+    assert_eq!(sources.each_ref().map(unwraps), [false, true, false, false, true]);
 }

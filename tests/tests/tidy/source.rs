@@ -44,6 +44,32 @@ impl Source {
             tests,
         }
     }
+
+    /// The files that `#[cfg(test)] mod name;` could mean here.
+    fn test_modules(&self) -> Vec<String> {
+        let stem = self.path.trim_end_matches(".rs");
+        let folder = match stem.rsplit_once('/') {
+            Some((folder, "mod" | "lib" | "main")) => folder,
+            _ => stem,
+        };
+        let words = self.tests.windows(3).filter(|words| words[0].text == "mod" && words[2].text == ";");
+        words
+            .flat_map(|words| ["", "/mod"].map(|end| format!("{folder}/{}{end}.rs", words[1].text)))
+            .collect()
+    }
+}
+
+/// Turns the files of test modules into test code, and what those files name in turn.
+pub fn mark_test_modules(sources: &mut [Source]) {
+    let mut named: Vec<_> = sources.iter().flat_map(Source::test_modules).collect();
+    while let Some(path) = named.pop() {
+        let unmarked = sources.iter_mut().find(|source| source.path == path && !source.product.is_empty());
+        if let Some(source) = unmarked {
+            source.tests = [std::mem::take(&mut source.product), std::mem::take(&mut source.tests)].concat();
+            source.product_lines = 0;
+            named.extend(source.test_modules());
+        }
+    }
 }
 
 /// The place after the bracket that closes the one at `open`, or the end.
