@@ -126,9 +126,9 @@ impl Snapshot {
         let connections = store.connections()?;
         let rails = |no| rail(&connections, no);
         let missing = || Error::not_found("event", id.as_str());
-        let key = locate_event(&mut store, id, &rails)?.ok_or_else(missing)?;
+        let key = locate_event(&mut store, id, &rails)?.ok_or_else(missing)?.key;
         let row = store.journal_row(&key)?.ok_or_else(missing)?;
-        let annotation = store.annotation(&key.id)?.unwrap_or_default();
+        let annotation = store.annotation_over(&key.id, &row.merged)?;
         let postings = named_postings(&row, &connections)?;
         Ok(EventDetail { view: EventView { key, row, annotation }, postings })
     }
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
                 Sort::Ascending => behind(&key),
                 Sort::Descending => key.to_bytes(),
             });
-            let annotation = self.store.annotation(&key.id)?.unwrap_or_default();
+            let annotation = self.store.annotation_over(&key.id, &row.merged)?;
             let view = EventView { key, row, annotation };
             if self.filter.matches(&view, &self.connections)? {
                 return Ok(Some(view));

@@ -1,9 +1,9 @@
 //! Facts a user sets: settings, connections, annotations, tags.
 
 use super::{Book, Tag};
-use crate::derive::{locate_event, remove_records};
+use crate::derive::{Located, locate_event, remove_records};
 use crate::error::{Error, Result};
-use crate::id::{ConnectionNo, EventId, EventKey};
+use crate::id::{ConnectionNo, EventId};
 use crate::model::{Annotation, AnnotationEdit, Connection, Rail, Settings};
 use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
@@ -102,13 +102,15 @@ impl Book {
     pub fn annotate(&self, now: Timestamp, id: &EventId, edits: &[AnnotationEdit]) -> Result<Annotation> {
         let mut result = Annotation::default();
         self.write(|store| {
-            let key = find(store, id)?;
-            let old = store.annotation(&key.id)?.unwrap_or_default();
+            let Located { key, merged } = find(store, id)?;
+            let old = store.annotation_over(&key.id, &merged)?;
             result = edits.iter().cloned().fold(old.clone(), apply);
             if result == old {
                 return Ok(None);
             }
             store.put_annotation(&key.id, &result)?;
+            // What was said under the ids of merged records is said under the event's own from here on.
+            merged.iter().try_for_each(|other| store.put_annotation(other, &Annotation::default()))?;
             if (old.excluded, old.rate) != (result.excluded, result.rate) {
                 store.lower_mark(key.time)?;
             }
@@ -145,7 +147,7 @@ pub(super) fn connection(store: &mut WriteStore<'_>, no: ConnectionNo) -> Result
     found.ok_or_else(|| Error::not_found("connection", no.0.to_string()))
 }
 
-fn find(store: &mut WriteStore<'_>, id: &EventId) -> Result<EventKey> {
+fn find(store: &mut WriteStore<'_>, id: &EventId) -> Result<Located> {
     let connections = store.connections()?;
     let rails =
         |no| connections.iter().find(|known| known.no == no).map_or(Rail::Managed, |known| known.rail);

@@ -203,7 +203,8 @@ impl Snapshot {
     pub(super) fn with_context<R>(&self, make: impl FnOnce(&ReportContext<'_>) -> Result<R>) -> Result<R> {
         let settings = self.booked_settings()?;
         let annotations = std::cell::RefCell::new(self.store()?);
-        let annotation = |id: &EventId| Ok(annotations.borrow_mut().annotation(id)?.unwrap_or_default());
+        let annotation =
+            |id: &EventId, merged: &[EventId]| annotations.borrow_mut().annotation_over(id, merged);
         let connections: BTreeMap<ConnectionNo, Connection> =
             self.connections()?.into_iter().map(|connection| (connection.no, connection)).collect();
         let zone = Zone::named(&settings.timezone)?;

@@ -6,7 +6,7 @@ use super::facts::connection;
 use super::{Book, RowOutcome, Snapshot};
 use crate::derive::{intake, remove_records};
 use crate::error::Result;
-use crate::id::{ConnectionNo, EventId};
+use crate::id::{ConnectionNo, EventId, TxId};
 use crate::model::{ChainView, Connection, Record, RecordBody};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
@@ -77,8 +77,9 @@ impl Book {
     }
 }
 
-/// The stored records that are not among the views any more.
+/// The stored transactions that are not among the views any more.
 fn gone(stored: Vec<RecordKey>, views: &[ChainView]) -> Vec<RecordKey> {
     let delivered: HashSet<EventId> = views.iter().map(|view| EventId::of_tx(view.txid)).collect();
-    stored.into_iter().filter(|key| !delivered.contains(&key.key.id)).collect()
+    let on_chain = |key: &RecordKey| key.key.id.as_str().parse::<TxId>().is_ok();
+    stored.into_iter().filter(|key| on_chain(key) && !delivered.contains(&key.key.id)).collect()
 }

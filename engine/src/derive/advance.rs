@@ -53,7 +53,8 @@ pub(crate) fn process(
         if replayed.is_multiple_of(1024) && cancelled() {
             return Err(Error::Cancelled);
         }
-        let annotation = if annotated { store.annotation(&event.key.id)? } else { None };
+        let annotation =
+            if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
         let (key, row) = booker.book(store, event, annotation.as_ref())?;
         apply(&mut totals, &row, &postings(&row, &rails)?, Sign::Add)?;
         replayed += 1;

@@ -40,7 +40,7 @@ impl Booker<'_> {
         event: Event,
         annotation: Option<&Annotation>,
     ) -> Result<(EventKey, JournalRow)> {
-        let Event { key, kind, connections, steps, text } = event;
+        let Event { key, kind, connections, steps, text, merged } = event;
         let row = |status, steps, effects, valuation| JournalRow {
             kind,
             connections,
@@ -49,6 +49,7 @@ impl Booker<'_> {
             effects,
             valuation,
             text,
+            merged,
         };
         if annotation.is_some_and(|annotation| annotation.excluded) {
             return Ok((key, row(RowStatus::Excluded, Vec::new(), Vec::new(), None)));
@@ -101,6 +102,11 @@ impl Booker<'_> {
             Step::Move { from, to, quantity } => self.transfer(store, draft, from, to, quantity),
             Step::TransferFee { connection, quantity, account } => {
                 self.transfer_fee(store, draft, connection, quantity, account)
+            }
+            Step::FiatFee { connection, fee } => {
+                let value = draft.valuer.convert(store, fee.0, fee.1)?;
+                draft.steps.extend(fee_apart(connection, None, Some(fee), value));
+                Ok(())
             }
             Step::FiatTrade { connection, from, to, fee } => {
                 draft.steps.push(BookedStep::FiatTraded { connection, from, to });

@@ -59,19 +59,30 @@ fn named<T: Readable>(store: &mut Store<T>, id: &EventId) -> Result<Option<Vec<(
     component(store, key, record).map(Some)
 }
 
+/// An event found by id.
+pub(crate) struct Located {
+    /// Its place; the end of time while it is pending.
+    pub key: EventKey,
+    /// Ids of further records merged into it.
+    pub merged: Vec<EventId>,
+}
+
 /// The event that `id` names: by its own id, or by that of any record merged into it. `None`: no such record.
-/// A pending event comes with the end of time as its instant.
 pub(crate) fn locate_event<T: Readable>(
     store: &mut Store<T>,
     id: &EventId,
     rails: Rails<'_>,
-) -> Result<Option<EventKey>> {
+) -> Result<Option<Located>> {
     let Some(component) = named(store, id)? else { return Ok(None) };
     let first = component.first().map(|(key, _)| key.key.clone());
     let records: Vec<Record> = component.into_iter().map(|(_, record)| record).collect();
-    let keys: Vec<EventKey> = normalise(&records, rails).into_iter().map(|(_, event)| event.key).collect();
-    let exact = keys.iter().find(|key| key.id == *id).or(keys.first()).cloned();
-    Ok(exact.or(first.map(|key| EventKey { time: Timestamp::MAX, ..key })))
+    let mut events: Vec<Event> = normalise(&records, rails).into_iter().map(|(_, event)| event).collect();
+    let named = events.iter().position(|event| event.key.id == *id).unwrap_or(0);
+    if named < events.len() {
+        let Event { key, merged, .. } = events.swap_remove(named);
+        return Ok(Some(Located { key, merged }));
+    }
+    Ok(first.map(|key| Located { key: EventKey { time: Timestamp::MAX, ..key }, merged: Vec::new() }))
 }
 
 /// Transactions seen but not booked yet: unconfirmed, or coinbase outputs that have not matured.

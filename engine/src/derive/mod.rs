@@ -16,4 +16,4 @@ pub use advance::Outcome;
 pub(crate) use advance::process;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
-pub(crate) use lookup::{locate_event, pending_events};
+pub(crate) use lookup::{Located, locate_event, pending_events};

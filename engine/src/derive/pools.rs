@@ -88,8 +88,8 @@ fn lots_of<T: Readable>(
     pool: Option<ConnectionNo>,
     id: &EventId,
 ) -> Result<Vec<OpenLot>> {
-    let Some(key) = locate_event(store, id, rails)? else { return Ok(Vec::new()) };
-    let Some(row) = store.journal_row(&key)? else { return Ok(Vec::new()) };
+    let Some(found) = locate_event(store, id, rails)? else { return Ok(Vec::new()) };
+    let Some(row) = store.journal_row(&found.key)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for effect in &row.effects {
         let LotEffect::Opened { lot, .. } = effect else { continue };

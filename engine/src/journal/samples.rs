@@ -48,6 +48,7 @@ pub(crate) fn booked(steps: Vec<BookedStep>) -> JournalRow {
         effects: Vec::new(),
         valuation: None,
         text: None,
+        merged: Vec::new(),
     }
 }
 

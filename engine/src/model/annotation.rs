@@ -17,6 +17,21 @@ pub struct Annotation {
     pub rate: Option<Rate>,
 }
 
+impl Annotation {
+    /// This annotation and another of the same event: the first note and rate count, tags and exclusion of both.
+    pub fn and(mut self, other: Annotation) -> Annotation {
+        self.tags.extend(other.tags);
+        self.tags.sort();
+        self.tags.dedup();
+        Annotation {
+            note: self.note.or(other.note),
+            tags: self.tags,
+            excluded: self.excluded || other.excluded,
+            rate: self.rate.or(other.rate),
+        }
+    }
+}
+
 /// One edit of an annotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnnotationEdit {

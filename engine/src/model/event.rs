@@ -168,6 +168,13 @@ pub enum Step {
         /// Its expense account.
         account: Counter,
     },
+    /// A fiat fee of an own transfer.
+    FiatFee {
+        /// Where it was paid.
+        connection: ConnectionNo,
+        /// Currency and amount.
+        fee: (Currency, Fiat),
+    },
     /// Fiat received or paid at a custodian against fiat of another currency (both sides fiat).
     FiatTrade {
         /// Where.
@@ -194,4 +201,6 @@ pub struct Event {
     pub steps: Result<Vec<Step>, Quarantine>,
     /// Words of the source, if any.
     pub text: Option<Box<Text>>,
+    /// Ids of further records merged into this event; annotations made under them count.
+    pub merged: Vec<EventId>,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Counter, EventKind, LotEffect, LotKey, Quarantine, Term};
-use crate::id::ConnectionNo;
+use crate::id::{ConnectionNo, EventId};
 use crate::money::{Currency, Fiat, Msats, Rate};
 use crate::time::Timestamp;
 
@@ -24,6 +24,8 @@ pub struct JournalRow {
     pub valuation: Option<Valuation>,
     /// Words of the source, if any.
     pub text: Option<Box<Text>>,
+    /// Ids of further records merged into this event; annotations made under them count.
+    pub merged: Vec<EventId>,
 }
 
 /// Whether a row has postings.

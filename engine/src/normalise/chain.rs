@@ -36,6 +36,7 @@ pub(super) fn event(component: &[Record]) -> Option<Event> {
         connections: sorted_connections(component.iter().map(|record| record.connection)),
         steps,
         text: None,
+        merged: Vec::new(),
     })
 }
 

@@ -23,6 +23,7 @@ pub(super) fn events(component: &[Record], rails: Rails<'_>) -> Vec<Led> {
         return alone(component, rails);
     }
     let steps = if on_chain { with_chain(component, &ends, rails) } else { off_chain(&ends, rails) };
+    let steps = steps.map(|steps| steps.into_iter().chain(ends.fiat_fees()).collect());
     lead(component, merged(component, &ends, steps))
 }
 
@@ -63,6 +64,15 @@ impl<'a> Ends<'a> {
             }
         }
         ends
+    }
+
+    /// Fees the ends paid in fiat: they change no lot, and never disappear.
+    fn fiat_fees(&self) -> Vec<Step> {
+        let ends = self.outs.iter().chain(&self.ins);
+        let fee = |end: &End<'_>| {
+            Some(Step::FiatFee { connection: end.record.connection, fee: end.plain.fee_fiat? })
+        };
+        ends.filter_map(fee).collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -167,11 +177,14 @@ fn merged(component: &[Record], ends: &Ends<'_>, steps: Result<Vec<Step>, Quaran
         Some(record) => (event_id(record), EventKind::Transaction),
         None => (event_id(main.record), super::plain::kind(main.plain.kind)),
     };
+    let mut merged: Vec<_> = component.iter().map(event_id).filter(|other| *other != id).collect();
+    merged.dedup();
     Some(Event {
         key: EventKey { time, rank, order: 0, id },
         kind,
         connections: sorted_connections(component.iter().map(|record| record.connection)),
         steps,
         text: text(main.plain),
+        merged,
     })
 }

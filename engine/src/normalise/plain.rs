@@ -21,6 +21,7 @@ pub(super) fn event(record: &Record, plain: &PlainRecord, rails: Rails<'_>) -> E
         connections: sorted_connections([record.connection]),
         steps: steps(record.connection, plain, rails(record.connection)),
         text: text(plain),
+        merged: Vec::new(),
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Header {
     pub quarantined: u64,
 }
 
+/// Looks up the annotation of an event: by its id, and the ids of the records merged into it.
+pub type AnnotationOf<'a> = &'a dyn Fn(&EventId, &[EventId]) -> Result<Annotation>;
+
 /// Names, settings and annotations of one snapshot.
 pub struct ReportContext<'a> {
     /// Which books.
@@ -28,8 +31,8 @@ pub struct ReportContext<'a> {
     pub zone: Zone,
     /// Every connection of the book.
     pub connections: BTreeMap<ConnectionNo, Connection>,
-    /// The annotation of an event; the default when there is none.
-    pub annotation: &'a dyn Fn(&EventId) -> Result<Annotation>,
+    /// The annotation of an event, given its id and the ids merged into it; the default when there is none.
+    pub annotation: AnnotationOf<'a>,
 }
 
 impl ReportContext<'_> {

@@ -42,7 +42,7 @@ impl ReportContext<'_> {
 
     /// The note and tags of the event `id` booked as `row`: the user's note, else the record's; the tags of both.
     pub(super) fn words(&self, id: &EventId, row: &JournalRow) -> Result<Words> {
-        let annotation = (self.annotation)(id)?;
+        let annotation = (self.annotation)(id, &row.merged)?;
         let text = row.text.as_deref();
         let note = annotation.note.or_else(|| text.and_then(|text| text.note.clone()));
         let mut tags = annotation.tags;

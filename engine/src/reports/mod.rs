@@ -27,7 +27,7 @@ pub use balance_sheet::{
 pub use capital_gains::{
     CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv,
 };
-pub use context::{Header, ReportContext};
+pub use context::{AnnotationOf, Header, ReportContext};
 pub use gain_sums::GainSummary;
 pub use head::ReportHead;
 pub use journal_entries::{JournalEntries, JournalEntryRow, journal_entries, journal_entries_csv};

@@ -23,7 +23,7 @@ const MOVED: i64 = 1_685_577_600;
 const SPENT: i64 = 1_738_368_000;
 
 /// The user tagged the spend.
-fn annotation(id: &EventId) -> Result<Annotation> {
+fn annotation(id: &EventId, _: &[EventId]) -> Result<Annotation> {
     let tags = if id.as_str() == "spend" { vec!["books".to_owned()] } else { Vec::new() };
     Ok(Annotation { tags, ..Annotation::default() })
 }

@@ -97,6 +97,17 @@ impl<T: Readable> Store<T> {
         self.annotations.get(id.as_str().as_bytes())?.map(decode).transpose()
     }
 
+    /// The annotation of an event and of every record merged into it.
+    pub fn annotation_over(&mut self, id: &EventId, merged: &[EventId]) -> Result<Annotation> {
+        let own = self.annotation(id)?.unwrap_or_default();
+        merged.iter().try_fold(own, |all, other| {
+            Ok(match self.annotation(other)? {
+                Some(annotation) => all.and(annotation),
+                None => all,
+            })
+        })
+    }
+
     pub fn all_annotations(&mut self) -> Result<Vec<(EventId, Annotation)>> {
         let mut found = Vec::new();
         for_each(&mut self.annotations, &[], |key, value| {
