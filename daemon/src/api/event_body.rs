@@ -34,7 +34,7 @@ pub(super) struct Names {
 impl Names {
     /// The names of `snapshot`.
     pub(super) fn of(snapshot: &Snapshot) -> Result<Self> {
-        let settings = snapshot.settings()?;
+        let settings = snapshot.booked_settings()?;
         let named = snapshot.connections()?.into_iter();
         let connections = named.map(|it| (it.no, ConnectionRef { id: it.id, label: it.label })).collect();
         Ok(Self { connections, currency: settings.fiat_currency, method: settings.method })

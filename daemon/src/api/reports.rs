@@ -72,7 +72,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// A report. `non_final` says that something waits for `journals/process` or is quarantined.
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/reports/{report}", tag = "reports",
-    operation_id = "get_report", params(("report" = Report, Path)),
+    operation_id = "get_report", params(("report" = inline(Report), Path)),
     responses(
         (status = 200, description = "The report", content((Object = "application/json"), (String = "text/csv"))),
         (status = 304, description = "Nothing has changed since the `ETag` in `If-None-Match`")))]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::access::OwnedProfile;
 use super::{InProfile, nullable};
+use crate::books::BookAccess;
 use crate::identity::AuthUser;
 use crate::server::extract::{Json, Path};
 use crate::server::problem::Problem;
@@ -117,5 +118,8 @@ async fn put(
 ) -> Result<axum::Json<SettingsBody>, Problem> {
     let write =
         move |tx: &crate::store::WriteTx| profiles::change_settings(tx, user.id, at.w, at.p, change.into());
-    Ok(axum::Json(state.store.write::<_, Problem, _>(write).await?.settings.into()))
+    let changed = state.store.write::<_, Problem, _>(write).await?;
+    // So that reports say that something is waiting. Should this fail, the next process does it.
+    BookAccess::prove(&state, user.id, at.w, at.p).await?.prepare().await?;
+    Ok(axum::Json(changed.settings.into()))
 }

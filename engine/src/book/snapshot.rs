@@ -34,6 +34,12 @@ impl Snapshot {
         self.store()?.settings()
     }
 
+    /// The policies the journal was made under: a change waits for the next process, and until then no report mixes
+    /// old figures with new names.
+    pub fn booked_settings(&self) -> Result<Settings> {
+        self.store()?.booked_settings()
+    }
+
     /// Every connection, in order of creation.
     pub fn connections(&self) -> Result<Vec<Connection>> {
         self.store()?.connections()
@@ -190,12 +196,12 @@ impl Snapshot {
 
     fn latest_rate(&self) -> Result<Option<(Rate, Timestamp)>> {
         let mut store = self.store()?;
-        let pair = format!("BTC-{}", store.settings()?.fiat_currency);
+        let pair = format!("BTC-{}", store.booked_settings()?.fiat_currency);
         Ok(store.rate_at(&pair, Timestamp::MAX)?.map(|(time, row)| (row.rate, time)))
     }
 
     pub(super) fn with_context<R>(&self, make: impl FnOnce(&ReportContext<'_>) -> Result<R>) -> Result<R> {
-        let settings = self.settings()?;
+        let settings = self.booked_settings()?;
         let annotations = std::cell::RefCell::new(self.store()?);
         let annotation = |id: &EventId| Ok(annotations.borrow_mut().annotation(id)?.unwrap_or_default());
         let connections: BTreeMap<ConnectionNo, Connection> =

@@ -62,6 +62,7 @@ pub(crate) fn process(
     }
     conserved(&totals)?;
     store.set_totals(&totals)?;
+    store.set_booked_settings(&settings)?;
     store.set_dirty_from(None)?;
     Ok(Outcome {
         events_total: totals.events,

@@ -97,7 +97,7 @@ impl Block {
         self.spans.get(at).map(|span| self.at(span))
     }
 
-    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    pub fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.spans.iter().map(|span| self.at(span))
     }
 

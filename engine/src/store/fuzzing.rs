@@ -8,7 +8,10 @@ use crate::model::{JournalRow, OpenLot, Record};
 pub fn block(bytes: &[u8]) -> bool {
     let Ok(block) = Block::decode(bytes) else { return false };
     let again = Block::decode(&block.encode());
-    assert!(again.is_ok_and(|again| again.rows().eq(block.rows())), "a block changes when it is written again");
+    assert!(
+        again.is_ok_and(|again| again.rows().eq(block.rows())),
+        "a block changes when it is written again"
+    );
     true
 }
 

@@ -55,6 +55,14 @@ impl<T: Readable> Store<T> {
         Ok(self.single("settings")?.unwrap_or_default())
     }
 
+    /// The settings the derived rows were made under; until the first process, the settings.
+    pub fn booked_settings(&mut self) -> Result<Settings> {
+        match self.single("booked_settings")? {
+            Some(settings) => Ok(settings),
+            None => self.settings(),
+        }
+    }
+
     pub fn totals(&mut self) -> Result<Totals> {
         Ok(self.single("totals")?.unwrap_or_default())
     }
@@ -130,6 +138,10 @@ impl WriteStore<'_> {
 
     pub fn set_settings(&mut self, settings: &Settings) -> Result<()> {
         self.set_single("settings", settings)
+    }
+
+    pub fn set_booked_settings(&mut self, settings: &Settings) -> Result<()> {
+        self.set_single("booked_settings", settings)
     }
 
     pub fn set_totals(&mut self, totals: &Totals) -> Result<()> {

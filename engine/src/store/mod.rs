@@ -17,10 +17,10 @@ mod meta;
 mod records;
 mod tables;
 
+pub use birth::make_whole;
 pub use blockmap::BlockMap;
 #[cfg(test)]
 pub(crate) use fault::Disk;
-pub use birth::make_whole;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
 pub use meta::{Change, Tag};
