@@ -1,6 +1,7 @@
 //! [`Run`]: what is measured once and used by several workloads, and the figures noted so far.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::blocks;
@@ -33,7 +34,6 @@ pub struct Run {
     /// The figures so far.
     pub lines: Vec<Line>,
     redb_raw: BTreeMap<u64, Duration>,
-    commit: Option<Duration>,
     fixtures: BTreeMap<u64, Fixture>,
 }
 
@@ -44,7 +44,6 @@ impl Run {
             dir: tempfile::tempdir()?,
             lines: Vec::new(),
             redb_raw: BTreeMap::new(),
-            commit: None,
             fixtures: BTreeMap::new(),
         })
     }
@@ -84,16 +83,6 @@ impl Run {
         Ok(took)
     }
 
-    /// Median time of one durable commit of one row.
-    pub fn commit(&mut self) -> Res<Duration> {
-        if let Some(known) = self.commit {
-            return Ok(known);
-        }
-        let took = blocks::commit_median(self.dir.path())?;
-        self.commit = Some(took);
-        Ok(took)
-    }
-
     /// A processed ten-year book of `events` events, made once per run.
     pub fn fixture(&mut self, events: u64) -> Res<&mut Fixture> {
         if !self.fixtures.contains_key(&events) {
@@ -127,12 +116,31 @@ pub fn timed<R>(work: impl FnOnce() -> Res<R>) -> Res<(Duration, R)> {
 
 /// The median time of `times` calls; `work` gets the number of the call.
 pub fn median(times: u64, mut work: impl FnMut(u64) -> Res<()>) -> Res<Duration> {
-    let mut all = Vec::new();
-    for call in 0..times {
-        all.push(timed(|| work(call))?.0);
-    }
+    median_of(times, |call| Ok(timed(|| work(call))?.0))
+}
+
+fn median_of(times: u64, mut measure: impl FnMut(u64) -> Res<Duration>) -> Res<Duration> {
+    let mut all = (0..times).map(&mut measure).collect::<Res<Vec<_>>>()?;
     all.sort_unstable();
     all.get(all.len() / 2).copied().ok_or_else(|| "nothing was measured".into())
+}
+
+/// The medians of `times` calls of `work` and of as many durable commits of one row, in turn: a disk that others use is
+/// fast in one second and slow in the next.
+pub fn median_beside_commits(
+    dir: &Path,
+    times: u64,
+    mut work: impl FnMut(u64) -> Res<()>,
+) -> Res<(Duration, Duration)> {
+    let mut commits = blocks::Commits::new(dir)?;
+    let mut of_commits = Vec::new();
+    let of_work = median_of(times, |call| {
+        of_commits.push(timed(|| commits.once())?.0);
+        Ok(timed(|| work(call))?.0)
+    })?;
+    of_commits.sort_unstable();
+    let middle = of_commits.get(of_commits.len() / 2).copied();
+    Ok((of_work, middle.ok_or("nothing was measured")?))
 }
 
 /// `a / b` in thousandths.

@@ -131,10 +131,11 @@ impl Books {
             let slot = books.slot(profile);
             let book = books.open(profile, &slot)?;
             let answer = work(&book);
+            // Before closing, which leaves alone a book that someone uses.
+            drop(book);
             if matches!(&answer, Err(problem) if problem.code() == Code::StorageFailed) {
                 slot.close();
             }
-            drop(book);
             books.close_unused();
             answer
         };

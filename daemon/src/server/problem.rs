@@ -180,6 +180,12 @@ impl From<StoreError> for Problem {
             StoreError::Stopped | StoreError::Lost => {
                 Self::new(Code::StorageFailed, format!("nothing was written: {error}")).retry_after(30)
             }
+            StoreError::Storage(_) => {
+                tracing::error!(%error, "the system store cannot be read or written");
+                let message =
+                    "the data folder cannot be read or written; check its disk and restart the server";
+                Self::new(Code::StorageFailed, message).retry_after(30)
+            }
             other => Self::internal(&other),
         }
     }

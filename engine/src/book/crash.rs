@@ -177,7 +177,7 @@ fn power_may_fail_at_any_write_or_sync() {
     let mut in_flight = 0;
     for at in first..=last {
         let acknowledged = run.states.iter().rposition(|(end, _)| *end <= at).unwrap();
-        for seed in 0..8u64 {
+        for seed in 0..10u64 {
             points += 1;
             let content = run.disk.after_power_loss(at, seed.wrapping_mul(0x9e37_79b9) ^ at as u64);
             let (book, done) = recovered(&run, content, acknowledged);
