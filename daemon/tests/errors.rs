@@ -146,7 +146,7 @@ fn body_for(method: &str, path: &str) -> &'static str {
         (_, path) if path.ends_with("/setup") => {
             r#"{"profile_label":"m","onchain_label":"o","onchain_kind":"Electrum","onchain_url":"tcp://h:1"}"#
         }
-        (_, path) if path.ends_with("/select") || path.ends_with("/settings") => "{}",
+        (_, path) if ["/select", "/settings", "/test"].iter().any(|end| path.ends_with(end)) => "{}",
         ("POST", path) if path.ends_with("/onchain-configs") => {
             r#"{"label":"o","kind":"Electrum","url":"tcp://h:1"}"#
         }
