@@ -109,17 +109,18 @@ pub(crate) fn engine_rate(value: &str) -> Result<nacre_engine::money::Rate, nacr
     nacre_engine::money::Rate::from_decimal(decimal)
 }
 
-/// Every rate of the user and its revision, unless `revision` is the present one.
-pub(crate) fn since(
-    tx: &impl Rows,
-    user: Uuid,
-    revision: u64,
-) -> Result<Option<(u64, Vec<Point>)>, StoreError> {
-    let id = user.as_u128();
-    let present = tx.get(&tables::RATE_REVISIONS, id)?.map_or(0, |row| row.revision);
-    if present == revision {
+/// How often the user's rates were written.
+pub(crate) fn revision(tx: &impl Rows, user: Uuid) -> Result<u64, StoreError> {
+    Ok(tx.get(&tables::RATE_REVISIONS, user.as_u128())?.map_or(0, |row| row.revision))
+}
+
+/// Every rate of the user and its revision, if that is later than `known`.
+pub(crate) fn since(tx: &impl Rows, user: Uuid, known: u64) -> Result<Option<(u64, Vec<Point>)>, StoreError> {
+    let present = revision(tx, user)?;
+    if present <= known {
         return Ok(None);
     }
+    let id = user.as_u128();
     let all = (id, "", i64::MIN)..=(id, "\u{10ffff}", i64::MAX);
     Ok(Some((present, tx.scan(&tables::RATES, all, usize::MAX, point)?)))
 }
@@ -134,8 +135,8 @@ pub(crate) fn import(tx: &WriteTx, user: Uuid, points: &[Point]) -> Result<Impor
         *counter += 1;
     }
     if !points.is_empty() {
-        let before = tx.get(&tables::RATE_REVISIONS, user.as_u128())?.map_or(0, |row| row.revision);
-        tx.put(&tables::RATE_REVISIONS, user.as_u128(), &RateRevision { revision: before + 1 })?;
+        let revision = revision(tx, user)? + 1;
+        tx.put(&tables::RATE_REVISIONS, user.as_u128(), &RateRevision { revision })?;
     }
     Ok(done)
 }

@@ -261,6 +261,17 @@ fn rates_and_settings_reach_the_books_at_the_next_process() {
 }
 
 #[test]
+fn settings_are_stored_even_if_the_book_cannot_be_told() {
+    let desk = Desk::new();
+    let book = format!("{}.redb", desk.p.rsplit('/').next().unwrap());
+    std::fs::write(desk.server.data_dir().join("books").join(book), "no book").unwrap();
+    let put = desk.send("PUT", "/settings", &json!({ "fiat_currency": "EUR" }));
+    assert_eq!((put.status, put.text("fiat_currency").as_str()), (200, "EUR"), "{}", put.body);
+    assert_eq!(desk.get("/settings").text("fiat_currency"), "EUR");
+    desk.get("/reports/balance-sheet").is_problem(503, "storage_failed");
+}
+
+#[test]
 fn others_find_nothing_and_a_deleted_profile_leaves_no_file() {
     let desk = Desk::new();
     let custom = desk.connection("Custom", Value::Null);

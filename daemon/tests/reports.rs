@@ -215,6 +215,43 @@ fn an_etag_holds_until_the_book_or_the_question_changes() {
 }
 
 #[test]
+fn rates_and_settings_that_came_since_the_last_process_are_told_at_once() {
+    let books = Books::empty(Server::start());
+    let buy =
+        "id,type,timestamp,amount_btc,fiat_value,fiat_currency\nb,buy,2025-03-01T00:00:00Z,0.01,800.00,USD\n";
+    books.import(buy);
+    books.process();
+    let path = "/reports/portfolio-summary";
+    let first = books.get(path);
+    assert_eq!(first.json()["non_final"], false);
+    let ask = |tag: &str| -> Answer {
+        let whole = format!("{}{path}", books.at);
+        Request::new("GET", &whole).token(&books.token).header("if-none-match", tag).send(books.server.addr)
+    };
+    let tag = first.header("etag").unwrap();
+    assert_eq!(ask(tag).status, 304);
+
+    let rates =
+        Request::new("POST", "/v1/rates/import").token(&books.token).header("content-type", "text/csv");
+    let csv = "time,pair,rate\n2025-02-20,BTC-USD,90000\n";
+    assert_eq!(rates.body(csv.as_bytes()).send(books.server.addr).status, 200);
+    let second = ask(tag);
+    assert_eq!(second.status, 200);
+    assert_eq!(
+        (&second.json()["non_final"], &second.json()["btc_rate_fiat"]),
+        (&json!(true), &json!("90000"))
+    );
+    books.process();
+    let third = books.get(path);
+    assert_eq!(third.json()["non_final"], false);
+    assert_eq!(ask(third.header("etag").unwrap()).status, 304, "nothing new, nothing written");
+
+    assert_eq!(books.send("PUT", "/settings", r#"{"gains_algorithm":"LIFO"}"#).status, 200);
+    let fourth = ask(third.header("etag").unwrap());
+    assert_eq!((fourth.status, &fourth.json()["non_final"]), (200, &json!(true)));
+}
+
+#[test]
 fn questions_that_make_no_sense_are_refused_by_name() {
     let books = Books::kept();
     for (path, field) in [

@@ -83,6 +83,9 @@ async fn get(
     Query(query): Query<ReportQuery>,
 ) -> Result<Response, Problem> {
     let wanted = Wanted::checked(&of.report, query)?;
+    // Rates and settings changed since the last process are marked in the book: the report says that it is not final,
+    // and its tag is a new one.
+    access.prepare().await?;
     match wanted.format {
         Format::Json => json(&access, wanted, headers).await,
         Format::Csv => csv(access, wanted).await,

@@ -119,7 +119,14 @@ async fn put(
     let write =
         move |tx: &crate::store::WriteTx| profiles::change_settings(tx, user.id, at.w, at.p, change.into());
     let changed = state.store.write::<_, Problem, _>(write).await?;
-    // So that reports say that something is waiting. Should this fail, the next process does it.
-    BookAccess::prove(&state, user.id, at.w, at.p).await?.prepare().await?;
+    // So that the book knows at once. The settings are stored whatever comes of this; should it fail, the next report
+    // or process does it.
+    if let Err(problem) = tell_book(&state, user.id, at).await {
+        tracing::warn!(profile = %at.p, ?problem, "the book has not taken over changed settings yet");
+    }
     Ok(axum::Json(changed.settings.into()))
+}
+
+async fn tell_book(state: &AppState, user: Uuid, at: InProfile) -> Result<(), Problem> {
+    BookAccess::prove(state, user, at.w, at.p).await?.prepare().await
 }

@@ -79,17 +79,55 @@ impl BookAccess {
         self.state.books.write(self.profile_id, work).await
     }
 
-    /// Copies the profile's settings and the user's new rates into the book, where they are facts.
+    /// Brings settings and rates as they are now into the book, where they are facts; marks what they change. Takes a
+    /// turn to write only when something differs, so it may go before every report.
     pub(crate) async fn prepare(&self) -> Result<(), Problem> {
-        let settings = engine_settings(&self.profile.settings)?;
-        self.write(move |book| book.set_settings(now(), &settings)).await?;
-        let known = self.read(|book| book.rates_cursor()).await?;
-        let user = self.user;
-        let read = move |tx: &crate::store::ReadTx| rates::since(tx, user, known);
-        let Some((cursor, points)) = self.state.store.read(read).await? else { return Ok(()) };
-        let points = points.into_iter().map(engine_rate).collect::<Result<Vec<_>, _>>()?;
-        self.write(move |book| book.put_rates(now(), cursor, &points)).await?;
+        let access = self.clone();
+        let behind = move |book: &Snapshot| Ok::<_, Problem>(access.facts_now()?.differ_from(book)?);
+        if self.read(behind).await? {
+            let access = self.clone();
+            self.write(move |book| access.prepare_now(book)).await?;
+        }
         Ok(())
+    }
+
+    /// [`BookAccess::prepare`] within a turn to write. The facts are read here and not when the request began: what
+    /// an earlier turn wrote is never older than what this one writes.
+    pub(super) fn prepare_now(&self, book: &Book) -> Result<(), Problem> {
+        let facts = self.facts_now()?;
+        let known = book.snapshot()?;
+        if !facts.differ_from(&known)? {
+            return Ok(());
+        }
+        book.set_settings(now(), &facts.settings)?;
+        let (user, known) = (self.user, known.rates_cursor()?);
+        let newer = self.state.store.read_now::<_, Problem>(|tx| Ok(rates::since(tx, user, known)?))?;
+        if let Some((cursor, points)) = newer {
+            let points = points.into_iter().map(engine_rate).collect::<Result<Vec<_>, _>>()?;
+            book.put_rates(now(), cursor, &points)?;
+        }
+        Ok(())
+    }
+
+    /// Blocks.
+    fn facts_now(&self) -> Result<Facts, Problem> {
+        self.state.store.read_now::<_, Problem>(|tx| {
+            let profile = profiles::owned(tx, self.user, self.workspace, self.profile_id)?;
+            let rates_revision = rates::revision(tx, self.user)?;
+            Ok(Facts { settings: engine_settings(&profile.settings)?, rates_revision })
+        })
+    }
+}
+
+/// What the book has to know before anything is derived.
+struct Facts {
+    settings: model::Settings,
+    rates_revision: u64,
+}
+
+impl Facts {
+    fn differ_from(&self, book: &Snapshot) -> Result<bool, nacre_engine::Error> {
+        Ok(book.settings()? != self.settings || book.rates_cursor()? < self.rates_revision)
     }
 }
 
@@ -126,4 +164,65 @@ fn engine_rate(point: rates::Point) -> Result<RatePoint, Problem> {
         rate: rates::engine_rate(&point.rate.value)?,
         provider: point.rate.source,
     })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::BookAccess;
+    use crate::rates;
+    use crate::server::problem::Problem;
+    use crate::store::StoreError;
+    use crate::workspaces::settings::Change;
+    use crate::workspaces::{self, profiles};
+    use crate::{AppState, Config};
+    use uuid::Uuid;
+
+    /// A user's profile on a fresh data folder.
+    pub(crate) async fn fresh(dir: &Path) -> BookAccess {
+        let state = AppState::open(Config::for_data_dir(dir)).await.unwrap();
+        let user = Uuid::now_v7();
+        let make = move |tx: &crate::store::WriteTx| {
+            let workspace = workspaces::create(tx, user, "w")?.0;
+            Ok((workspace, profiles::create(tx, user, workspace, ("label", "p"), Change::default())?.0))
+        };
+        let (workspace, profile) = state.store.write::<_, Problem, _>(make).await.unwrap();
+        BookAccess::prove(&state, user, workspace, profile).await.unwrap()
+    }
+
+    async fn import(access: &BookAccess, csv: &'static str) {
+        let (user, points) = (access.user, rates::parse_csv(csv.as_bytes()).unwrap());
+        let write = move |tx: &crate::store::WriteTx| rates::import(tx, user, &points).map(drop);
+        access.state.store.write::<_, StoreError, _>(write).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_began_earlier_writes_nothing_older_into_the_book() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = fresh(dir.path()).await;
+        old.prepare().await.unwrap();
+        let change = Change { fiat_currency: Some("EUR".to_owned()), ..Change::default() };
+        let (user, workspace, profile) = (old.user, old.workspace, old.profile_id);
+        let put = move |tx: &crate::store::WriteTx| {
+            profiles::change_settings(tx, user, workspace, profile, change).map(drop)
+        };
+        old.state.store.write::<_, Problem, _>(put).await.unwrap();
+        import(&old, "time,pair,rate\n2025-01-01,BTC-EUR,1\n").await;
+        BookAccess::prove(&old.state, user, workspace, profile).await.unwrap().prepare().await.unwrap();
+
+        old.prepare().await.unwrap();
+        let found = old.read(|book| -> Result<_, nacre_engine::Error> {
+            Ok((
+                book.settings()?.fiat_currency.to_string(),
+                book.rates_cursor()?,
+                book.header()?.book_version,
+            ))
+        });
+        let (currency, cursor, version) = found.await.unwrap();
+        assert_eq!((currency.as_str(), cursor), ("EUR", 1));
+        old.prepare().await.unwrap();
+        assert_eq!(old.read(|book| book.header()).await.unwrap().book_version, version, "nothing new");
+    }
 }

@@ -32,11 +32,12 @@ pub(crate) async fn import(
     input: impl Read + Send + 'static,
     dry_run: bool,
 ) -> Result<ImportReport, Problem> {
-    access.prepare().await?;
+    let facts = access.clone();
     access
         .write(move |book| {
             let target = find(book, connection)?;
             takes_files(&target.kind)?;
+            facts.prepare_now(book)?;
             book.import_plain(now(), target.no, input, dry_run).map_err(Problem::from)
         })
         .await
@@ -55,11 +56,12 @@ pub(crate) struct Processed {
 /// Derives journal and lots from the facts; `full` starts from nothing.
 pub(crate) async fn process(access: &BookAccess, full: bool) -> Result<Processed, Problem> {
     let started = Instant::now();
-    access.prepare().await?;
-    let shutdown = access.state.shutdown.clone();
+    let facts = access.clone();
     let work = move |book: &nacre_engine::book::Book| {
-        let outcome = book.process(now(), full, &|| shutdown.is_cancelled())?;
-        Ok::<_, nacre_engine::Error>((outcome, book.snapshot()?.header()?.non_final))
+        // In the same turn, so that what is derived is derived from the facts of this moment.
+        facts.prepare_now(book)?;
+        let outcome = book.process(now(), full, &|| facts.state.shutdown.is_cancelled())?;
+        Ok::<_, Problem>((outcome, book.snapshot()?.header()?.non_final))
     };
     let (outcome, non_final) = access.write(work).await?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
