@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::books::{Books, Spool};
+use crate::books::{Books, Spool, leftovers};
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
@@ -54,6 +54,7 @@ impl AppState {
         let spool_dir = config.data_dir.join("spool");
         Spool::prepare(&spool_dir)
             .map_err(|source| StartError::DataDir { path: spool_dir.clone(), source })?;
+        leftovers::sweep(&config.data_dir, &store)?;
         let config = Arc::new(config);
         let shutdown = CancellationToken::new();
         let identity = Arc::new(Identity::open(store.clone(), &config).await?);

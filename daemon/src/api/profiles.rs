@@ -211,6 +211,15 @@ async fn delete(
     Path(at): Path<InProfile>,
 ) -> Result<StatusCode, Problem> {
     state.store.write(move |tx| profiles::delete(tx, user.id, at.w, at.p)).await?;
-    state.books.remove(at.p).await?;
+    // On a task of its own: the request's time limit must not part the row from the book.
+    let work = async move {
+        if let Some(operation) = state.syncing.operation(at.p) {
+            // It may have ended just now, which is as well.
+            let _ = state.jobs.cancel(operation);
+        }
+        state.books.remove(at.p).await?;
+        Ok(state.store.write(move |tx| profiles::book_is_gone(tx, at.p)).await?)
+    };
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::internal(&error)))?;
     Ok(StatusCode::NO_CONTENT)
 }

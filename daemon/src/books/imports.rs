@@ -60,7 +60,12 @@ pub(crate) async fn process(access: &BookAccess, full: bool) -> Result<Processed
     let work = move |book: &nacre_engine::book::Book| {
         // In the same turn, so that what is derived is derived from the facts of this moment.
         facts.prepare_now(book)?;
-        let outcome = book.process(now(), full, &|| facts.state.shutdown.is_cancelled())?;
+        let state = &facts.state;
+        let stop = || state.shutdown.is_cancelled() || state.books.is_removed(facts.profile_id);
+        let outcome = book.process(now(), full, &stop).map_err(|error| match error {
+            nacre_engine::Error::Cancelled if !state.shutdown.is_cancelled() => Problem::not_found("profile"),
+            other => other.into(),
+        })?;
         Ok::<_, Problem>((outcome, book.snapshot()?.header()?.non_final))
     };
     let (outcome, non_final) = access.write(work).await?;

@@ -7,6 +7,7 @@ mod access;
 pub(crate) mod connections;
 pub(crate) mod imports;
 pub(crate) mod kinds;
+pub(crate) mod leftovers;
 mod problem;
 mod registry;
 mod spool;

@@ -5,6 +5,7 @@
 //! It refuses to decide who may use a book.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -103,19 +104,24 @@ impl Books {
         self.run(profile, vec![place, turn], move |book| work(book).map_err(Into::into)).await
     }
 
-    /// Removes a profile's book for good. Waits for the write that runs; reads that run see it to their end.
+    /// Removes a profile's book for good: from now on nothing opens it, and its file is unlinked even if the caller
+    /// gives up. Who is reading or writing it goes on, to no effect.
     pub(crate) async fn remove(&self, profile: Uuid) -> Result<(), Problem> {
         let slot = self.slot(profile);
-        let _turn = slot.turn.clone().acquire_owned().await.map_err(|_| stopping())?;
         let path = self.path(profile);
         let unlink = move || {
             *lock(&slot.held) = Held::Removed;
             match std::fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Problem::internal(&error)),
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(Problem::internal(&error)),
                 _ => Ok(()),
             }
         };
         tokio::task::spawn_blocking(unlink).await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Whether [`Books::remove`] was called, for work that may as well stop then.
+    pub(crate) fn is_removed(&self, profile: Uuid) -> bool {
+        matches!(*lock(&self.slot(profile).held), Held::Removed)
     }
 
     async fn run<R: Send + 'static>(
@@ -206,4 +212,52 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn stopping() -> Problem {
     Problem::new(Code::NotReady, "the server is stopping; try again later").retry_after(5)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::Books;
+    use crate::server::problem::{Code, Problem};
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_book_is_removed_while_a_long_write_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let books = Books::new(dir.path().to_owned(), 1);
+        let profile = Uuid::now_v7();
+        let (began, begin) = tokio::sync::oneshot::channel();
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let writing = books.clone();
+        let long = tokio::spawn(async move {
+            let work = move |_: &_| {
+                began.send(()).unwrap();
+                let _ = wait.recv();
+                Ok::<_, Problem>(())
+            };
+            writing.write(profile, work).await
+        });
+        begin.await.unwrap();
+        let waiting = tokio::spawn({
+            let books = books.clone();
+            async move { books.write(profile, |_| Ok::<_, Problem>(())).await }
+        });
+        let path = books.path(profile);
+        assert!(path.exists());
+        // The request ends before the blocking thread has had its turn.
+        drop(tokio::time::timeout(Duration::ZERO, books.remove(profile)).await);
+        tokio::time::timeout(Duration::from_secs(5), async {
+            while path.exists() || !books.is_removed(profile) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .unwrap();
+        release.send(()).unwrap();
+        long.await.unwrap().unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap_err().code(), Code::NotFound);
+        assert!(!path.exists(), "and it is not made anew");
+    }
 }

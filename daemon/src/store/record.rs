@@ -121,6 +121,9 @@ records! {
     /// How often rates of a user were written; books compare it with what they copied last.
     RateRevision { revision: u64 }
 
+    /// A deleted profile whose book may still be on the disk.
+    RemovedBook { deleted_at_ms: i64 }
+
     /// A message to the operator.
     Feedback { message: String, contact: Option<String>, created_at_ms: i64 }
 }

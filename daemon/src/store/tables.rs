@@ -8,8 +8,8 @@ use redb::{Key, TableDefinition, WriteTransaction};
 
 use super::StoreError;
 use super::record::{
-    ApiKey, EmailOwner, Feedback, Idempotent, OnchainConfig, Operation, Profile, Rate, RateRevision, Session,
-    SigningKey, User, Workspace,
+    ApiKey, EmailOwner, Feedback, Idempotent, OnchainConfig, Operation, Profile, Rate, RateRevision,
+    RemovedBook, Session, SigningKey, User, Workspace,
 };
 
 /// `user` → the account.
@@ -26,6 +26,8 @@ pub(crate) const SESSIONS: Table<(u128, u128), Session> = Table::new("sessions")
 pub(crate) const WORKSPACES: Table<(u128, u128), Workspace> = Table::new("workspaces");
 /// `(workspace, profile)`.
 pub(crate) const PROFILES: Table<(u128, u128), Profile> = Table::new("profiles");
+/// A deleted profile, until its book is unlinked.
+pub(crate) const REMOVED_BOOKS: Table<u128, RemovedBook> = Table::new("removed_books");
 /// `(workspace, config)`.
 pub(crate) const ONCHAIN_CONFIGS: Table<(u128, u128), OnchainConfig> = Table::new("onchain_configs");
 /// `(user, operation)`.
@@ -47,6 +49,7 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
     txn.open_table(SESSIONS.definition())?;
     txn.open_table(WORKSPACES.definition())?;
     txn.open_table(PROFILES.definition())?;
+    txn.open_table(REMOVED_BOOKS.definition())?;
     txn.open_table(ONCHAIN_CONFIGS.definition())?;
     txn.open_table(OPERATIONS.definition())?;
     txn.open_table(IDEMPOTENCY.definition())?;

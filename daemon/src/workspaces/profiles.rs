@@ -9,8 +9,8 @@ use super::{checked_label, owned as owned_workspace};
 use crate::clock;
 use crate::server::page::{Page, PageQuery, id_key};
 use crate::server::problem::Problem;
-use crate::store::record::{OnchainConfig, Profile};
-use crate::store::{Rows, WriteTx, tables};
+use crate::store::record::{OnchainConfig, Profile, RemovedBook};
+use crate::store::{Rows, StoreError, WriteTx, tables};
 
 /// The profile, if it lies in a workspace of the user.
 pub(crate) fn owned(tx: &impl Rows, user: Uuid, workspace: Uuid, id: Uuid) -> Result<Profile, Problem> {
@@ -113,11 +113,18 @@ pub(crate) fn change_settings(
     Ok(row)
 }
 
-/// Removes the profile's row; the caller unlinks the book afterwards.
+/// Removes the profile's row and notes that its book has to go; the caller unlinks it afterwards and says so with
+/// [`book_is_gone`], or else the next start does.
 pub(crate) fn delete(tx: &WriteTx, user: Uuid, workspace: Uuid, id: Uuid) -> Result<(), Problem> {
     owned(tx, user, workspace, id)?;
     tx.remove(&tables::PROFILES, key(workspace, id))?;
+    tx.put(&tables::REMOVED_BOOKS, id.as_u128(), &RemovedBook { deleted_at_ms: clock::now_ms() })?;
     Ok(())
+}
+
+/// Forgets a deleted profile whose book is unlinked.
+pub(crate) fn book_is_gone(tx: &WriteTx, id: Uuid) -> Result<(), StoreError> {
+    tx.remove(&tables::REMOVED_BOOKS, id.as_u128()).map(drop)
 }
 
 /// Writes a changed profile back.
