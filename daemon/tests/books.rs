@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use chain_fake::{TPUB, lying, wallet_chain};
+use chain_fake::{FakeChain, Reply, TPUB, lying, own_script, serve, wallet_chain};
 use harness::{Answer, Request, Server};
 use serde_json::{Value, json};
 
@@ -64,6 +64,17 @@ impl Desk {
         let answer = self.send("POST", &format!("/journals/process{query}"), &Value::Null);
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()
+    }
+
+    /// Makes the profile read a chain source; the answer is its id.
+    fn select(&self, url: &str) -> String {
+        let config = json!({ "label": "fake", "kind": "Electrum", "url": url }).to_string();
+        let configs = format!("{}/onchain-configs", self.workspace);
+        let config = self.server.post(&configs, &self.token, &config).text("id");
+        let select = json!({ "profile_id": self.p.rsplit('/').next().unwrap() }).to_string();
+        let selected = self.server.post(&format!("{configs}/{config}/select"), &self.token, &select);
+        assert_eq!(selected.status, 200, "{}", selected.body);
+        config
     }
 
     /// Waits for the end of an operation.
@@ -337,12 +348,8 @@ fn a_sync_brings_the_wallet_into_the_books_and_names_what_failed() {
     let wallet = desk.connection("descriptor", own.clone());
     let foreign = desk.connection("descriptor", json!({ "descriptor": DESCRIPTOR }));
     let source = lying(wallet_chain().0, |_, _, _| None);
-    let config = json!({ "label": "fake", "kind": "Electrum", "url": source.url() }).to_string();
+    let config = desk.select(&source.url());
     let configs = format!("{}/onchain-configs", desk.workspace);
-    let config = desk.server.post(&configs, &desk.token, &config).text("id");
-    let profile = desk.p.rsplit('/').next().unwrap();
-    let select = json!({ "profile_id": profile }).to_string();
-    desk.server.post(&format!("{configs}/{config}/select"), &desk.token, &select);
     let tested = desk.server.post(&format!("{configs}/{config}/test"), &desk.token, "").json();
     assert_eq!((&tested["ok"], &tested["network"]), (&json!(true), &json!("regtest")), "{tested}");
 
@@ -371,6 +378,55 @@ fn a_sync_brings_the_wallet_into_the_books_and_names_what_failed() {
     assert_eq!(desk.send("PATCH", &path, &json!({ "configuration": receive_only })).status, 200);
     assert_eq!(again()["removed"], 2, "another wallet has none of the old one's transactions");
     assert_eq!(desk.process("")["events_total"], 0);
+}
+
+#[test]
+fn a_payment_between_two_wallets_that_is_mined_during_the_sync_is_no_income() {
+    let desk = Desk::new();
+    let from = json!({ "descriptor": format!("wpkh({TPUB}/<0;1>/*)"), "gap_limit": 3, "network": "regtest" });
+    let from = desk.connection("descriptor", from);
+    // A pay-to-witness-script-hash address of nobody in particular.
+    let address: bitcoin::Address<_> =
+        "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry".parse().unwrap();
+    let to = json!({ "addresses": [address.clone().assume_checked().to_string()], "network": "regtest" });
+    desk.connection("address", to);
+    let mut chain = FakeChain::new();
+    let received = FakeChain::payment(FakeChain::foreign(1), own_script(), 1_000);
+    let coin = bitcoin::OutPoint { txid: received.compute_txid(), vout: 0 };
+    let script = address.assume_checked().script_pubkey();
+    let paid = FakeChain::payment(coin, script.clone(), 900);
+    let txid = paid.compute_txid().to_string();
+    chain.mine(Some(received));
+    chain.see(paid.clone());
+    let later = {
+        let mut later = chain.clone();
+        later.mine(Some(paid));
+        later
+    };
+    let (mined, hash) = (std::sync::atomic::AtomicBool::new(false), FakeChain::script_hash(&script));
+    let source = serve(move |method, params, _| {
+        use std::sync::atomic::Ordering;
+        if method == "blockchain.scripthash.get_history" && params[0] == hash.as_str() {
+            // The other wallet is read meanwhile; then comes the block.
+            std::thread::sleep(Duration::from_millis(1000));
+            mined.store(true, Ordering::SeqCst);
+        }
+        let now = if mined.load(Ordering::SeqCst) { &later } else { &chain };
+        Reply::Result(now.answer(method, params))
+    });
+    desk.select(&source.url());
+    let row = desk.ended(&desk.send("POST", "/connections/sync", &Value::Null).text("operation_id"));
+    assert_eq!(row["status"], "Succeeded", "{row}");
+    let rows = row["result"]["summary"]["connections"].as_array().unwrap().clone();
+    let first = rows.iter().find(|row| row["connection_id"] == from.as_str()).unwrap();
+    assert_eq!((&first["new"], &first["changed"]), (&json!(2), &json!(1)), "read twice: {row}");
+    let rates =
+        Request::new("POST", "/v1/rates/import").token(&desk.token).header("content-type", "text/csv");
+    let rates = rates.body(b"time,pair,rate\n2020-09-13,BTC-USD,10000\n").send(desk.server.addr);
+    assert_eq!(rates.status, 200, "{}", rates.body);
+    desk.process("");
+    let event = desk.get(&format!("/journals/events/{txid}")).json();
+    assert_eq!(event["direction"], "transfer", "{event}");
 }
 
 #[test]

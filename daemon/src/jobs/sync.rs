@@ -1,9 +1,11 @@
 //! The job that syncs a profile's wallets with its chain source.
 //!
 //! Invariants: one sync of a profile at a time; a wallet is read whole and written in one transaction, or not at all;
-//! one wallet's failure is an entry in the result and stops no other. `Custom` connections have nothing to sync.
+//! one wallet's failure is an entry in the result and stops no other; wallets end at one chain tip, unless the chain
+//! outruns [`CATCH_UPS`] rounds, so that a payment between two of them is not booked as the income of one. `Custom`
+//! connections have nothing to sync.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -22,6 +24,8 @@ use crate::workspaces::chain_sources;
 
 /// Wallets of one profile read at the same time.
 const WALLETS_AT_ONCE: usize = 4;
+/// How often wallets that were read at an older tip than others are read again.
+const CATCH_UPS: u32 = 2;
 
 /// The profiles that are being synced, each with its operation once that is known.
 #[derive(Clone, Default)]
@@ -47,6 +51,11 @@ impl Syncing {
         }
         running.insert(profile, None);
         Ok(Guard { syncing: self.clone(), profile })
+    }
+
+    /// The operation that syncs a profile now.
+    pub(crate) fn operation(&self, profile: Uuid) -> Option<Uuid> {
+        self.lock().get(&profile).copied().flatten()
     }
 
     fn name(&self, profile: Uuid, operation: Uuid) {
@@ -95,40 +104,77 @@ struct Run<'p> {
 }
 
 /// What came of one wallet.
-type Synced = (Uuid, Result<SyncReport, Failure>);
+type Synced = (Uuid, Result<Read, Failure>);
+
+/// A wallet that was read and written.
+#[derive(Clone, Default)]
+struct Read {
+    report: SyncReport,
+    /// Height of the best block it was read at.
+    tip_height: u32,
+}
+
+impl Read {
+    /// This and what a later reading of the same wallet added.
+    fn and(self, later: Read) -> Self {
+        let (first, second) = (self.report, later.report);
+        let report = SyncReport {
+            new: first.new + second.new,
+            changed: first.changed + second.changed,
+            removed: first.removed + second.removed,
+            ..second
+        };
+        Read { report, ..later }
+    }
+}
 
 impl Run<'_> {
     fn all(self, targets: Vec<Connection>) -> Result<Outcome, JobError> {
-        let queue: VecDeque<_> = targets.into_iter().filter(|target| target.kind != "Custom").collect();
-        if queue.is_empty() {
+        let wallets: Vec<_> = targets.into_iter().filter(|target| target.kind != "Custom").collect();
+        if wallets.is_empty() {
             return Ok(Outcome { failures: Vec::new(), summary_json: Some(summary(&[])) });
         }
-        let workers = queue.len().min(WALLETS_AT_ONCE);
-        let queue = Mutex::new(queue);
+        let mut done: BTreeMap<Uuid, Result<Read, Failure>> =
+            self.round(wallets.iter().collect(), self.force_full).into_iter().collect();
+        for _ in 0..CATCH_UPS {
+            let late = behind(&wallets, &done);
+            if late.is_empty() || self.progress.is_cancelled() {
+                break;
+            }
+            for (id, later) in self.round(late, false) {
+                let first = done.remove(&id).and_then(Result::ok).unwrap_or_default();
+                done.insert(id, later.map(|later| first.and(later)));
+            }
+        }
+        if self.progress.is_cancelled() {
+            return Err(JobError::Cancelled);
+        }
+        finish(&done.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Reads wallets, some at the same time.
+    fn round(&self, targets: VecDeque<&Connection>, force_full: bool) -> Vec<Synced> {
+        let workers = targets.len().min(WALLETS_AT_ONCE);
+        let queue = Mutex::new(targets);
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let done = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| {
                     while let Some(target) = next().filter(|_| !self.progress.is_cancelled()) {
-                        let synced = (connections::id(&target), self.one(&target));
+                        let synced = (connections::id(target), self.one(target, force_full));
                         done.lock().unwrap_or_else(PoisonError::into_inner).push(synced);
                     }
                 });
             }
         });
-        if self.progress.is_cancelled() {
-            return Err(JobError::Cancelled);
-        }
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(id, _)| *id);
-        finish(&done)
+        done.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads one wallet and writes what it is now.
-    fn one(&self, target: &Connection) -> Result<SyncReport, Failure> {
+    fn one(&self, target: &Connection, force_full: bool) -> Result<Read, Failure> {
         let id = connections::id(target);
-        let outcome = self.read_and_write(target);
+        let outcome = self.read_and_write(target, force_full);
         let failed = |(code, message): (String, String)| {
             self.progress.warn(format!("{}: {message}", target.label));
             Failure { connection: Some(id), code, message }
@@ -136,16 +182,16 @@ impl Run<'_> {
         outcome.map_err(|cause| failed(cause.words()))
     }
 
-    fn read_and_write(&self, target: &Connection) -> Result<SyncReport, Cause> {
+    fn read_and_write(&self, target: &Connection, force_full: bool) -> Result<Read, Cause> {
         let spec = Configuration::stored(target)?.wallet()?;
-        let Some(spec) = spec else { return Ok(SyncReport::default()) };
+        let Some(spec) = spec else { return Ok(Read::default()) };
         let source = self.source()?;
         let no = target.no;
         let known = self.handle.block_on(self.access.read(move |book| book.sync_state(no)))?;
         let report = |at: SyncProgress| self.report(&target.label, at);
         let cancelled = || self.progress.is_cancelled();
-        let wallet =
-            sync_wallet(&spec, &source, known.as_deref(), self.force_full, None, &report, &cancelled)?;
+        let wallet = sync_wallet(&spec, &source, known.as_deref(), force_full, None, &report, &cancelled)?;
+        let tip_height = wallet.tip_height;
         let (id, config) = (target.id.clone(), target.config.clone());
         let write = self.access.write(move |book| {
             if book.snapshot()?.connection(&id)?.config != config {
@@ -154,7 +200,7 @@ impl Run<'_> {
             }
             Ok(book.apply_sync(now(), no, wallet.views, wallet.state)?)
         });
-        Ok(self.handle.block_on(write)?)
+        Ok(Read { report: self.handle.block_on(write)?, tip_height })
     }
 
     /// The chain source the profile has selected.
@@ -225,6 +271,20 @@ impl From<Problem> for Cause {
     }
 }
 
+/// The wallets that were read at an older tip than the newest one seen.
+fn behind<'t>(
+    wallets: &'t [Connection],
+    done: &BTreeMap<Uuid, Result<Read, Failure>>,
+) -> VecDeque<&'t Connection> {
+    let tip = |read: &Result<Read, Failure>| read.as_ref().ok().map(|read| read.tip_height);
+    let newest = done.values().filter_map(tip).max();
+    let is_behind = |target: &&Connection| {
+        let read_at = done.get(&connections::id(target)).and_then(tip);
+        read_at.is_some() && read_at < newest
+    };
+    wallets.iter().filter(is_behind).collect()
+}
+
 /// Partly failed is a success with failures; wholly failed is a failure.
 fn finish(done: &[Synced]) -> Result<Outcome, JobError> {
     let failures: Vec<Failure> =
@@ -238,7 +298,7 @@ fn finish(done: &[Synced]) -> Result<Outcome, JobError> {
 }
 
 fn summary(done: &[Synced]) -> String {
-    let synced = done.iter().filter_map(|(id, synced)| synced.as_ref().ok().map(|report| (id, report)));
+    let synced = done.iter().filter_map(|(id, synced)| synced.as_ref().ok().map(|read| (id, &read.report)));
     let rows: Vec<_> = synced
         .map(|(id, report)| {
             let SyncReport { new, changed, removed, book_version } = report;
@@ -252,9 +312,8 @@ fn summary(done: &[Synced]) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Syncing, finish};
+    use super::{Read, Syncing, finish};
     use crate::jobs::{Failure, JobError};
-    use nacre_engine::book::SyncReport;
     use uuid::Uuid;
 
     #[test]
@@ -271,7 +330,7 @@ mod tests {
     #[test]
     fn only_when_all_fail_the_sync_fails() {
         let failed = || Failure { connection: None, code: "timeout".to_owned(), message: "m".to_owned() };
-        let good = (Uuid::now_v7(), Ok(SyncReport::default()));
+        let good = (Uuid::now_v7(), Ok(Read::default()));
         let bad = (Uuid::now_v7(), Err(failed()));
         assert_eq!(finish(&[good, bad.clone()]).unwrap().failures.len(), 1);
         let Err(JobError::Failed { failures, .. }) = finish(&[bad]) else { unreachable!() };

@@ -118,14 +118,17 @@ impl FakeChain {
         }
     }
 
+    /// A script as Electrum asks for it.
+    pub fn script_hash(script: &ScriptBuf) -> String {
+        let mut bytes = sha256::Hash::hash(script.as_bytes()).to_byte_array();
+        bytes.reverse();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn history(&self, script_hash: &str) -> Value {
-        let hash = |script: &ScriptBuf| {
-            let mut bytes = sha256::Hash::hash(script.as_bytes()).to_byte_array();
-            bytes.reverse();
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        let pays = |tx: &Transaction| {
+            tx.output.iter().any(|output| Self::script_hash(&output.script_pubkey) == script_hash)
         };
-        let pays =
-            |tx: &Transaction| tx.output.iter().any(|output| hash(&output.script_pubkey) == script_hash);
         let spends = |tx: &Transaction| {
             tx.input.iter().any(|input| {
                 self.txs.get(&input.previous_output.txid).is_some_and(|(parent, _, _)| pays(parent))
