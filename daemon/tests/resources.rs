@@ -140,6 +140,13 @@ fn the_same_key_gets_the_first_answer_again() {
     assert_ne!(post(&eve, "/v1/workspaces", "k1", r#"{"label":"a"}"#).body, first.body, "keys are per user");
     assert_eq!(post(&ada, "/v1/feedback", "k1", r#"{"message":"hi"}"#).status, 201, "keys are per route");
 
+    let dry = post(&ada, "/v1/workspaces?a=1", "k1", r#"{"label":"a"}"#);
+    assert_ne!(dry.body, first.body, "keys are per query");
+
+    post(&ada, "/v1/workspaces", "k2", r#"{"label":""}"#).is_problem(422, "invalid_field");
+    let corrected = post(&ada, "/v1/workspaces", "k2", r#"{"label":"b"}"#);
+    assert_eq!(corrected.status, 201, "a refusal is not kept: {}", corrected.body);
+
     let folder = server.stop();
     let server = Server::on(folder, |_| ());
     let later = Request::new("POST", "/v1/workspaces").token(&ada).header("idempotency-key", "k1");

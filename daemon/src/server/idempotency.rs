@@ -1,8 +1,10 @@
-//! `Idempotency-Key` on any POST: the same key, user, route and body gets the first answer again for 24 h;
-//! another body is a conflict, and so is a request whose twin is still running.
+//! `Idempotency-Key` on any POST: the same key, user, address (path and query) and body gets the first answer again
+//! for 24 h; another body is a conflict, and so is a request whose twin is still running.
 //!
+//! Only success is kept: a refusal did nothing, and what it refused may be possible later. The work and its record
+//! are two transactions: after a crash between them a retry does the work again.
 //! Exempt: routes that hand out tokens (they create nothing a retry could double, and tokens are not kept
-//! at rest) and imports (idempotent by the native id of each row). Answers that say "try again" are not kept.
+//! at rest) and imports (idempotent by the native id of each row).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,7 +92,7 @@ async fn answer_once(state: AppState, request: Request, next: Next) -> Result<Re
     done.unwrap_or_else(|error| Err(Problem::internal(&error)))
 }
 
-/// What the key is unique within: the user, the route and the key itself.
+/// What the key is unique within: the user, the address and the key itself.
 async fn slot(state: &AppState, parts: &Parts) -> Result<[u8; 32], Problem> {
     let key = parts.headers.get(KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     if key.is_empty() || key.len() > MAX_KEY_LEN {
@@ -101,7 +103,8 @@ async fn slot(state: &AppState, parts: &Parts) -> Result<[u8; 32], Problem> {
         Some(user) => user.as_bytes().to_vec(),
         None => Vec::new(),
     };
-    Ok(sha256(&[&user, parts.uri.path().as_bytes(), key]))
+    let query = parts.uri.query().unwrap_or_default();
+    Ok(sha256(&[&user, parts.uri.path().as_bytes(), query.as_bytes(), key]))
 }
 
 fn replay(kept: Idempotent, request_hash: [u8; 32]) -> Result<Response, Problem> {
@@ -130,10 +133,10 @@ async fn keep(
     request_hash: [u8; 32],
     response: Response,
 ) -> Result<Response, Problem> {
-    let status = response.status().as_u16();
-    if status >= 500 || matches!(status, 401 | 429) {
+    if !response.status().is_success() {
         return Ok(response);
     }
+    let status = response.status().as_u16();
     let (parts, response_body) = response.into_parts();
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let bytes = body::read(response_body, usize::MAX).await?;

@@ -32,7 +32,7 @@ pub(crate) const REMOVED_BOOKS: Table<u128, RemovedBook> = Table::new("removed_b
 pub(crate) const ONCHAIN_CONFIGS: Table<(u128, u128), OnchainConfig> = Table::new("onchain_configs");
 /// `(user, operation)`.
 pub(crate) const OPERATIONS: Table<(u128, u128), Operation> = Table::new("operations");
-/// SHA-256 of (user, route, key) → the first answer.
+/// SHA-256 of (user, path, query, key) → the first answer.
 pub(crate) const IDEMPOTENCY: Table<[u8; 32], Idempotent> = Table::new("idempotency");
 /// `(user, pair, unix milliseconds)`.
 pub(crate) const RATES: Table<(u128, &str, i64), Rate> = Table::new("rates");
