@@ -31,11 +31,13 @@ pub(crate) async fn create(
     access.write(move |book| book.add_connection(now(), new)).await
 }
 
-/// A page of the profile's connections, oldest first.
+/// A page of the profile's connections by id, which is oldest first as far as the clock can tell.
 pub(crate) async fn list(access: &BookAccess, query: &PageQuery) -> Result<Page<Connection>, Problem> {
     let (limit, from) = query.after_id()?;
     let mut rows = access.read(|book| book.connections()).await?;
     rows.retain(|row| id(row).as_u128() >= from);
+    // The book has them by number, which a clock that was set back parts from the order of ids.
+    rows.sort_by_key(id);
     rows.truncate(limit + 1);
     Ok(Page::cut(rows, limit, |row| id_key(id(row))))
 }
@@ -81,4 +83,42 @@ pub(super) fn find(book: &Book, id: Uuid) -> Result<Connection, Error> {
 /// Its id; ids are made by [`create`] and always read.
 pub(crate) fn id(row: &Connection) -> Uuid {
     row.id.parse().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::access::tests::fresh;
+    use super::{id, list};
+    use crate::books::now;
+    use crate::server::page::PageQuery;
+    use nacre_engine::book::NewConnection;
+    use nacre_engine::model::Rail;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn pages_hold_every_connection_once_even_if_the_clock_was_set_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = fresh(dir.path()).await;
+        for number in [3, 1, 2_u128] {
+            let new = NewConnection {
+                id: Uuid::from_u128(number).to_string(),
+                label: "l".to_owned(),
+                kind: "Custom".to_owned(),
+                rail: Rail::Managed,
+                config: "{}".to_owned(),
+            };
+            access.write(move |book| book.add_connection(now(), new)).await.unwrap();
+        }
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = list(&access, &PageQuery { limit: Some(1), cursor }).await.unwrap();
+            seen.extend(page.items.iter().map(|row| id(row).as_u128()));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, [1, 2, 3]);
+    }
 }
