@@ -149,7 +149,7 @@ async fn range(
     Ok(axum::Json(page.map(body)))
 }
 
-/// Imports rates from CSV `time,pair,rate`; a wrong line imports nothing.
+/// Imports rates from CSV `time,pair,rate` of at most 16 MiB; a wrong line imports nothing.
 #[utoipa::path(post, path = "/v1/rates/import", tag = "rates", operation_id = "import_rates",
     request_body(content = String, content_type = "text/csv"), responses((status = 200, body = ImportedBody)))]
 async fn import(
@@ -161,11 +161,11 @@ async fn import(
         let message = "send the rates as CSV with the header Content-Type: text/csv";
         return Err(Problem::new(Code::UnsupportedMediaType, message));
     }
-    let write = move |tx: &crate::store::WriteTx| {
-        let points = rates::parse_csv(&raw.bytes)?;
-        Ok(rates::import(tx, user.id, &points)?)
-    };
-    let Imported { added, replaced } = state.store.write::<_, Problem, _>(write).await?;
+    // Before the transaction, so that a large file keeps nobody from writing.
+    let parsed = tokio::task::spawn_blocking(move || rates::parse_csv(&raw.bytes)).await;
+    let points = parsed.map_err(|error| Problem::internal(&error))??;
+    let write = move |tx: &crate::store::WriteTx| rates::import(tx, user.id, &points);
+    let Imported { added, replaced } = state.store.write(write).await?;
     Ok(axum::Json(ImportedBody { added, replaced }))
 }
 

@@ -21,6 +21,9 @@ pub(crate) const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Largest body of all routes but imports, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+/// Largest import of rates, which is held in memory, in bytes.
+pub(crate) const MAX_RATES_BYTES: usize = 16 * 1024 * 1024;
+
 /// The bounds of one server.
 pub(crate) struct Limits {
     requests: Arc<Semaphore>,
@@ -41,7 +44,11 @@ impl Limits {
 
     /// Largest body this request may carry, in bytes.
     pub(crate) fn body_bytes(&self, request: &Request) -> usize {
-        if is_import(request) { self.import_bytes } else { MAX_BODY_BYTES }
+        match request.uri().path() {
+            "/v1/rates/import" => self.import_bytes.min(MAX_RATES_BYTES),
+            _ if is_import(request) => self.import_bytes,
+            _ => MAX_BODY_BYTES,
+        }
     }
 
     /// A place among the CSV exports; keep it until the last byte is sent.
@@ -107,4 +114,28 @@ pub(crate) async fn body_size(State(state): State<AppState>, request: Request, n
 /// Imports are the one kind of request with a large body.
 pub(crate) fn is_import(request: &Request) -> bool {
     request.method() == Method::POST && request.uri().path().ends_with("/import")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Limits, MAX_BODY_BYTES};
+    use crate::config::Config;
+    use axum::body::Body;
+    use axum::extract::Request;
+
+    #[test]
+    fn files_may_be_large_rates_less_so_and_the_rest_is_small() {
+        let mut config = Config::for_data_dir(std::path::Path::new("unused"));
+        config.max_import_mib = 64;
+        let bytes = |config: &Config, path: &str| {
+            let request = Request::builder().method("POST").uri(path).body(Body::empty()).unwrap();
+            Limits::new(config).body_bytes(&request)
+        };
+        assert_eq!(bytes(&config, "/v1/workspaces/w/profiles/p/connections/c/import"), 64 << 20);
+        assert_eq!(bytes(&config, "/v1/rates/import"), 16 << 20);
+        assert_eq!(bytes(&config, "/v1/workspaces"), MAX_BODY_BYTES);
+        config.max_import_mib = 1;
+        assert_eq!(bytes(&config, "/v1/rates/import"), 1 << 20);
+    }
 }
