@@ -27,7 +27,7 @@ use crate::state::AppState;
 struct PendingBody {
     /// The txid; the event will have the same id.
     id: String,
-    /// `unconfirmed` (waits for its first block) or `immature` (a coinbase with fewer than 100 confirmations).
+    /// `unconfirmed` (waits for its first block) or `immature` (a coinbase with fewer than 101 confirmations).
     status: &'static str,
     /// When it was first seen, or the time of its block, if the source says.
     timestamp: Option<String>,
