@@ -462,3 +462,25 @@ fn a_proxy_that_is_not_there_is_named() {
     assert_eq!(error.code(), "proxy", "{error}");
     assert!(error.to_string().contains(&address));
 }
+
+#[test]
+fn a_coin_is_never_spent_before_it_arrived_though_block_times_run_backwards() {
+    let mut chain = FakeChain::new();
+    chain.step_s = -20;
+    let received = FakeChain::payment(FakeChain::foreign(1), own_script(), 1_000);
+    let spends = bitcoin::OutPoint { txid: received.compute_txid(), vout: 0 };
+    let spent = FakeChain::payment(spends, bitcoin::ScriptBuf::new(), 900);
+    chain.mine(Some(received.clone()));
+    chain.mine(Some(spent.clone()));
+    let views = sync(&lying(chain, |_, _, _| None), None).unwrap().views;
+    let status =
+        |txid: Txid| views.iter().find(|view| view.txid.to_string() == txid.to_string()).unwrap().status;
+    let (first, second) = (status(received.compute_txid()), status(spent.compute_txid()));
+    match (first, second) {
+        (
+            ChainStatus::Confirmed { height: 1, position: 1, time: arrived },
+            ChainStatus::Confirmed { height: 2, position: 1, time: left },
+        ) => assert_eq!(arrived, left),
+        other => panic!("{other:?}"),
+    }
+}

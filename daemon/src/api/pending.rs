@@ -112,7 +112,7 @@ impl Waits {
             ChainStatus::Unconfirmed { first_seen } => ("unconfirmed", first_seen, None),
             ChainStatus::Immature { height, time } => ("immature", Some(time), Some(height)),
             // Confirmed by now in the view of another connection: booked when the rest is synced.
-            ChainStatus::Confirmed { height, time } => ("unconfirmed", Some(time), Some(height)),
+            ChainStatus::Confirmed { height, time, .. } => ("unconfirmed", Some(time), Some(height)),
         };
         let direction = match self.net.get().signum() {
             1 => "in",

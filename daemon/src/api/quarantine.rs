@@ -127,6 +127,7 @@ impl Reason {
             Quarantine::LotUnavailable { .. }
             | Quarantine::UnknownAsset { .. }
             | Quarantine::NegativeAmount { .. }
+            | Quarantine::AmountOutOfRange
             | Quarantine::ConflictingLink { .. } => {
                 vec!["correct the record at its source and import it again with the same id", EXCLUDE]
             }
@@ -162,6 +163,8 @@ fn details(reason: &Quarantine, names: &Names) -> Value {
         }),
         Quarantine::LotUnavailable { lot } => json!({ "lot": lot }),
         Quarantine::UnknownAsset { asset } => json!({ "asset": asset }),
-        Quarantine::NegativeAmount { .. } | Quarantine::ConflictingLink { .. } => json!({}),
+        Quarantine::NegativeAmount { .. }
+        | Quarantine::AmountOutOfRange
+        | Quarantine::ConflictingLink { .. } => json!({}),
     }
 }

@@ -64,7 +64,7 @@ pub(crate) async fn change(
                 let parsed = Configuration::parse(&row.kind, Some(value))?;
                 (row.config, row.rail) = (parsed.to_stored()?, parsed.rail());
             }
-            book.update_connection(now(), &row)?;
+            book.update_connection(now(), &row, false)?;
             Ok::<_, Problem>(row)
         })
         .await

@@ -13,7 +13,16 @@ use super::network::Network;
 use super::wallet::WalletSpec;
 
 /// Version of the byte form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The proven place of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Anchor {
+    /// Its block.
+    pub(super) block: ConfirmationBlockTime,
+    /// Its place in the block.
+    pub(super) position: u32,
+}
 
 /// What is remembered of a wallet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +36,7 @@ pub(super) struct Saved {
     /// Every transaction of the wallet.
     pub(super) txs: BTreeMap<Txid, Transaction>,
     /// The proven place of every confirmed one.
-    pub(super) anchors: BTreeMap<Txid, ConfirmationBlockTime>,
+    pub(super) anchors: BTreeMap<Txid, Anchor>,
 }
 
 impl Saved {

@@ -19,6 +19,7 @@ use super::electrum::{Client, Tip};
 use super::error::ChainError;
 use super::network::Network;
 use super::source::ElectrumSource;
+use super::state::Anchor;
 use super::state::Saved;
 use super::views::{self, ScriptKey};
 use super::wallet::WalletSpec;
@@ -146,7 +147,7 @@ impl Reader<'_, '_> {
         self.fetch(&heights)?;
         self.prove(&heights, tip)?;
         for anchor in self.saved.anchors.values() {
-            let BlockId { height, hash } = anchor.block_id;
+            let BlockId { height, hash } = anchor.block.block_id;
             if *blocks.entry(height).or_insert(hash) != hash {
                 return Err(self.client.bad_answer("its block headers contradict each other"));
             }
@@ -177,12 +178,13 @@ impl Reader<'_, '_> {
         if known.height <= tip.height && self.hashes(&[known.height])?.first() == Some(&known.hash) {
             return Ok(());
         }
-        let heights = self.saved.anchors.values().map(|anchor| anchor.block_id.height);
+        let heights = self.saved.anchors.values().map(|anchor| anchor.block.block_id.height);
         let heights: BTreeSet<u32> = heights.filter(|height| *height <= tip.height).collect();
         let heights: Vec<u32> = heights.into_iter().collect();
         let hashes: BTreeMap<u32, BlockHash> = heights.iter().copied().zip(self.hashes(&heights)?).collect();
         self.saved.anchors.retain(|_, anchor| {
-            hashes.get(&anchor.block_id.height).is_some_and(|hash| *hash == anchor.block_id.hash)
+            let BlockId { height, hash } = anchor.block.block_id;
+            hashes.get(&height).is_some_and(|known| *known == hash)
         });
         Ok(())
     }
@@ -271,7 +273,7 @@ impl Reader<'_, '_> {
             return Err(self.client.bad_answer("it lists a transaction above its best block"));
         }
         let anchors = &mut self.saved.anchors;
-        anchors.retain(|txid, anchor| heights.get(txid) == Some(&anchor.block_id.height));
+        anchors.retain(|txid, anchor| heights.get(txid) == Some(&anchor.block.block_id.height));
         let missing = heights.iter().filter(|(txid, height)| **height > 0 && !anchors.contains_key(*txid));
         let mut missing: Vec<(Txid, u32)> = missing.map(|(txid, height)| (*txid, *height)).collect();
         missing.sort_by_key(|(_, height)| *height);
@@ -301,8 +303,9 @@ impl Reader<'_, '_> {
                 return Err(ChainError::BadProof { server, txid, height: *height });
             };
             let block_id = BlockId { height: *height, hash: header.block_hash() };
-            let anchor = ConfirmationBlockTime { block_id, confirmation_time: u64::from(header.time) };
-            self.saved.anchors.insert(*txid, anchor);
+            let block = ConfirmationBlockTime { block_id, confirmation_time: u64::from(header.time) };
+            let position = u32::try_from(proof.pos).unwrap_or(u32::MAX);
+            self.saved.anchors.insert(*txid, Anchor { block, position });
         }
         Ok(())
     }

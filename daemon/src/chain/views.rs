@@ -15,7 +15,7 @@ use nacre_engine::id::TxId;
 use nacre_engine::model::{ChainInput, ChainOutput, ChainStatus, ChainView};
 use nacre_engine::time::Timestamp;
 
-use super::state::Saved;
+use super::state::{Anchor, Saved};
 
 /// A script's place in the wallet: keychain and index.
 pub(super) type ScriptKey = (u32, u32);
@@ -43,7 +43,7 @@ pub(super) fn project(
     for (txid, tx) in &saved.txs {
         update.txs.push(Arc::new(tx.clone()));
         match saved.anchors.get(txid) {
-            Some(anchor) => update.anchors.insert((*anchor, *txid)),
+            Some(anchor) => update.anchors.insert((anchor.block, *txid)),
             None => update.seen_ats.insert((*txid, SEEN_AT)),
         };
     }
@@ -51,19 +51,21 @@ pub(super) fn project(
     let _ = graph.apply_update(update);
     let tip = chain.tip().block_id();
     let standing = graph.graph().list_canonical_txs(&chain, tip, CanonicalizationParams::default());
+    let places = places(saved);
     let mut views = Vec::with_capacity(saved.txs.len());
     for standing in standing {
-        let coinbase = standing.tx_node.tx.is_coinbase();
+        let (txid, tx) = (standing.tx_node.txid, &standing.tx_node.tx);
         let status = match standing.chain_position {
-            ChainPosition::Confirmed { anchor, transitively: None } => {
-                confirmed(anchor, coinbase, tip_height)
+            ChainPosition::Confirmed { transitively: None, .. } => {
+                let place = places.get(&txid).ok_or("it confirms a transaction without a place")?;
+                confirmed(*place, tx.is_coinbase(), tip_height)
             }
             ChainPosition::Confirmed { .. } => {
                 return Err("it confirms a transaction before one that it spends from");
             }
             ChainPosition::Unconfirmed { .. } => ChainStatus::Unconfirmed { first_seen: None },
         };
-        let view = view(&graph.index, standing.tx_node.txid, &standing.tx_node.tx, status);
+        let view = view(&graph.index, txid, tx, status);
         let touches = view.inputs.iter().any(|input| input.owned_sat.is_some())
             || view.outputs.iter().any(|output| output.owned);
         if touches {
@@ -74,14 +76,42 @@ pub(super) fn project(
     Ok(views)
 }
 
-fn confirmed(anchor: ConfirmationBlockTime, coinbase: bool, tip_height: u32) -> ChainStatus {
-    let height = anchor.block_id.height;
-    let time = Timestamp::from_secs(i64::try_from(anchor.confirmation_time).unwrap_or(i64::MAX));
+/// Where a confirmed transaction stands.
+#[derive(Clone, Copy)]
+struct Place {
+    height: u32,
+    position: u32,
+    time_s: u64,
+}
+
+/// The place of every confirmed transaction. Block times may run backwards by hours (a block need only be later than the
+/// median of eleven); a transaction is never given a time before that of what it spends.
+fn places(saved: &Saved) -> BTreeMap<Txid, Place> {
+    let mut in_chain: Vec<(Txid, Place)> = Vec::with_capacity(saved.anchors.len());
+    for (txid, Anchor { block, position }) in &saved.anchors {
+        let (height, time_s) = (block.block_id.height, block.confirmation_time);
+        in_chain.push((*txid, Place { height, position: *position, time_s }));
+    }
+    // In the order of the chain parents come first.
+    in_chain.sort_by_key(|(_, place)| (place.height, place.position));
+    let mut places: BTreeMap<Txid, Place> = BTreeMap::new();
+    for (txid, mut place) in in_chain {
+        let inputs = saved.txs.get(&txid).into_iter().flat_map(|tx| &tx.input);
+        let parents = inputs.filter_map(|input| places.get(&input.previous_output.txid));
+        place.time_s = parents.map(|parent| parent.time_s).fold(place.time_s, u64::max);
+        places.insert(txid, place);
+    }
+    places
+}
+
+fn confirmed(place: Place, coinbase: bool, tip_height: u32) -> ChainStatus {
+    let Place { height, position, time_s } = place;
+    let time = Timestamp::from_secs(i64::try_from(time_s).unwrap_or(i64::MAX));
     let confirmations = tip_height.saturating_sub(height).saturating_add(1);
     if coinbase && confirmations < COINBASE_MATURITY {
         ChainStatus::Immature { height, time }
     } else {
-        ChainStatus::Confirmed { height, time }
+        ChainStatus::Confirmed { height, position, time }
     }
 }
 

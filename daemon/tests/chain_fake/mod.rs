@@ -36,6 +36,8 @@ fn hash_pair(left: sha256d::Hash, right: sha256d::Hash) -> sha256d::Hash {
 #[derive(Clone)]
 pub struct FakeChain {
     pub headers: Vec<Header>,
+    /// Seconds between blocks, negative where time runs backwards.
+    pub step_s: i64,
     /// txid → (transaction, height or 0, its neighbour in the block)
     pub txs: BTreeMap<Txid, (Transaction, u32, Txid)>,
 }
@@ -43,7 +45,7 @@ pub struct FakeChain {
 impl FakeChain {
     pub fn new() -> Self {
         let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Regtest);
-        FakeChain { headers: vec![genesis.header], txs: BTreeMap::new() }
+        FakeChain { headers: vec![genesis.header], step_s: 600, txs: BTreeMap::new() }
     }
 
     pub fn payment(spends: OutPoint, script: ScriptBuf, sat: u64) -> Transaction {
@@ -77,7 +79,7 @@ impl FakeChain {
             version: Version::TWO,
             prev_blockhash: self.tip(),
             merkle_root: TxMerkleNode::from_raw_hash(root),
-            time: 1_600_000_000 + height * 600,
+            time: u32::try_from(1_600_000_000 + i64::from(height) * self.step_s).unwrap(),
             bits: CompactTarget::from_consensus(0x207f_ffff),
             nonce: 0,
         };

@@ -79,7 +79,7 @@ fn buys(from: usize, to: usize) -> String {
 fn sync(book: &Book, height: u32, spent: bool) -> Result<()> {
     let view = |id: u8, own_input: bool, day| ChainView {
         txid: TxId([id; 32]),
-        status: ChainStatus::Confirmed { height, time: at(day) },
+        status: ChainStatus::Confirmed { height, position: 1, time: at(day) },
         coinbase: false,
         inputs: vec![ChainInput { owned_sat: own_input.then_some(50_000) }],
         outputs: vec![ChainOutput { value_sat: 49_000, owned: !own_input, script: vec![1, 2, 3] }],

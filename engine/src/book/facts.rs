@@ -60,12 +60,17 @@ impl Book {
         added.ok_or_else(|| Error::Corrupt("a connection was not added".into()))
     }
 
-    /// Replaces label, rail and configuration of a connection. A new configuration forgets the sync checkpoint.
-    pub fn update_connection(&self, now: Timestamp, updated: &Connection) -> Result<()> {
+    /// Replaces label, rail and configuration of a connection. A new configuration forgets the sync checkpoint; with
+    /// `forget` the records go too: it is another wallet now.
+    pub fn update_connection(&self, now: Timestamp, updated: &Connection, forget: bool) -> Result<()> {
         self.write(|store| {
             let old = connection(store, updated.no)?;
-            if old == *updated {
+            if old == *updated && !forget {
                 return Ok(None);
+            }
+            if forget {
+                let records = store.connection_records(updated.no)?;
+                remove_records(store, &records)?;
             }
             if old.config != updated.config {
                 store.sync_states.remove(&updated.no.0.to_be_bytes())?;
@@ -108,9 +113,8 @@ impl Book {
             if result == old {
                 return Ok(None);
             }
-            store.put_annotation(&key.id, &result)?;
-            // What was said under the ids of merged records is said under the event's own from here on.
-            merged.iter().try_for_each(|other| store.put_annotation(other, &Annotation::default()))?;
+            // Under the id of every record in it, so that it holds for each should they part again.
+            std::iter::once(&key.id).chain(&merged).try_for_each(|id| store.put_annotation(id, &result))?;
             if (old.excluded, old.rate) != (result.excluded, result.rate) {
                 store.lower_mark(key.time)?;
             }

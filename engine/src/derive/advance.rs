@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::booking::Booker;
+use super::pools::undo;
 use super::rewind::rewind;
 use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
 use crate::journal::{Sign, apply, postings};
-use crate::model::{Rail, RowStatus, Totals};
+use crate::model::{BookedStep, JournalRow, LotEffect, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
+use crate::normalise::Rails;
 use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
 
@@ -56,7 +58,7 @@ pub(crate) fn process(
         let annotation =
             if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
         let (key, row) = booker.book(store, event, annotation.as_ref())?;
-        apply(&mut totals, &row, &postings(&row, &rails)?, Sign::Add)?;
+        let row = add(store, &mut totals, row, &rails)?;
         replayed += 1;
         entries += u64::from(row.status == RowStatus::Booked);
         store.put_journal_row(&key, &row)?;
@@ -72,6 +74,54 @@ pub(crate) fn process(
         quarantined: totals.quarantined,
         book_version: store.version()?,
     })
+}
+
+/// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
+fn add(
+    store: &mut WriteStore<'_>,
+    totals: &mut Totals,
+    row: JournalRow,
+    rails: Rails<'_>,
+) -> Result<JournalRow> {
+    let lines = match postings(&row, rails) {
+        Err(Error::Overflow(_)) => return set_aside(store, totals, row),
+        lines => lines?,
+    };
+    let before = near_limits(totals, &row).then(|| totals.clone());
+    match (apply(totals, &row, &lines, Sign::Add), before) {
+        (Err(Error::Overflow(_)), Some(before)) => {
+            *totals = before;
+            set_aside(store, totals, row)
+        }
+        (added, _) => added.map(|()| row),
+    }
+}
+
+fn set_aside(store: &mut WriteStore<'_>, totals: &mut Totals, row: JournalRow) -> Result<JournalRow> {
+    undo(store, &row.effects)?;
+    let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
+    let row = JournalRow { status, steps: Vec::new(), effects: Vec::new(), valuation: None, ..row };
+    apply(totals, &row, &[], Sign::Add)?;
+    Ok(row)
+}
+
+/// Whether a sum could leave its range with this row: some sum is beyond half of it, or an amount of the row is.
+fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
+    const HALF: i64 = i64::MAX / 2;
+    let gains = &totals.gains;
+    let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
+    let open = [totals.open_quantity.get(), totals.open_cost.get()];
+    let amounts = row.effects.iter().map(|effect| match effect {
+        LotEffect::Opened { cost, .. } | LotEffect::Used { cost, .. } | LotEffect::CostAdded { cost, .. } => {
+            cost.get()
+        }
+    });
+    let proceeds = row.steps.iter().map(|step| match step {
+        BookedStep::Disposed(disposal) => disposal.gross.get().max(disposal.fiat_fee.get()),
+        BookedStep::Acquired { value, .. } | BookedStep::FiatFee { value, .. } => value.get(),
+        _ => 0,
+    });
+    sums.into_iter().chain(open).chain(amounts).chain(proceeds).any(|sum| sum.saturating_abs() > HALF)
 }
 
 /// **What the ledger says is held is what the open lots say is held.**

@@ -7,7 +7,7 @@ use crate::id::{ConnectionNo, EventId, EventKey};
 use crate::lots::{Take, apportion};
 use crate::model::{
     Annotation, Basis, BookedDisposal, BookedStep, Counter, Event, FeeTreatment, JournalRow, LotEffect,
-    LotKey, LotScope, OpenLot, RowStatus, Settings, Slice, Step, Term, UsePurpose,
+    LotKey, LotScope, OpenLot, Quarantine, RowStatus, Settings, Slice, Step, Term, UsePurpose,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
@@ -28,8 +28,8 @@ struct Draft<'a> {
     valuer: Valuer<'a>,
     steps: Vec<BookedStep>,
     effects: Vec<LotEffect>,
-    opened: u16,
-    moved: u16,
+    opened: u32,
+    moved: u32,
 }
 
 impl Booker<'_> {
@@ -71,6 +71,10 @@ impl Booker<'_> {
             Err(Stop::Quarantine(reason)) => {
                 undo(store, &effects)?;
                 row(RowStatus::Quarantined(reason), Vec::new(), Vec::new(), None)
+            }
+            Err(Stop::Error(Error::Overflow(_))) => {
+                undo(store, &effects)?;
+                row(RowStatus::Quarantined(Quarantine::AmountOutOfRange), Vec::new(), Vec::new(), None)
             }
             Err(Stop::Error(error)) => return Err(error),
         };

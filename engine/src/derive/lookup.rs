@@ -10,7 +10,7 @@ use crate::store::{Readable, RecordKey, Store};
 use crate::time::Timestamp;
 
 /// Records in one component at most; a larger one is refused rather than walked over and over.
-const COMPONENT_MAX: usize = 10_000;
+const COMPONENT_MAX: usize = 1_000;
 
 /// Every record connected to `record` by shared identities, itself included, sorted by place.
 pub(super) fn component<T: Readable>(
@@ -20,13 +20,14 @@ pub(super) fn component<T: Readable>(
 ) -> Result<Vec<(RecordKey, Record)>> {
     let mut seen_groups = BTreeSet::new();
     let mut open: Vec<Vec<u8>> = shared_identities(&record);
+    let mut known = BTreeSet::from([key.clone()]);
     let mut members = vec![(key, record)];
     while let Some(group) = open.pop() {
         if !seen_groups.insert(group.clone()) {
             continue;
         }
         for key in store.group_members(&group)? {
-            if members.iter().any(|(known, _)| *known == key) {
+            if !known.insert(key.clone()) {
                 continue;
             }
             let record =
@@ -34,7 +35,10 @@ pub(super) fn component<T: Readable>(
             open.extend(shared_identities(&record));
             members.push((key, record));
             if members.len() > COMPONENT_MAX {
-                return Err(Error::invalid("transfer_ref", "more than 10000 records share one identity"));
+                return Err(Error::invalid(
+                    "transfer_ref",
+                    "more than 1000 records share one identity; it is no reference of a transfer",
+                ));
             }
         }
     }

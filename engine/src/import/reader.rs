@@ -6,6 +6,9 @@ use super::header::{self, Header, Input};
 use super::identity::Identities;
 use super::row::{self, Cells};
 use super::split::{RawRecord, Records};
+use crate::money::Currency;
+use crate::time::Zone;
+
 use super::{HeaderError, ImportContext, PlainRow, RowError};
 
 /// The rows of a file in the plain format, read as they are asked for.
@@ -16,6 +19,8 @@ pub struct PlainRows<R> {
     records: Records<Input<R>>,
     header: Header,
     context: ImportContext,
+    /// Zone and currency that identities are read under.
+    as_written: ImportContext,
     identities: Identities,
     record: RawRecord,
     ended: bool,
@@ -31,6 +36,7 @@ pub fn read_plain<R: Read>(input: R, context: &ImportContext) -> Result<PlainRow
         records,
         header,
         context: context.clone(),
+        as_written: ImportContext { zone: Zone::utc(), book_currency: Currency::USD },
         identities: Identities::default(),
         record: RawRecord::default(),
         ended: false,
@@ -46,7 +52,14 @@ impl<R: Read> PlainRows<R> {
             column: wrong.column.name().into(),
             problem: wrong.problem,
         })?;
-        let native_id = self.identities.name(id, &record).ok_or_else(|| RowError {
+        // A row without id is known by what is written in it, not by what the book's zone and currency make of it: read
+        // again under others, the same file is still the same file.
+        let written = match id {
+            Some(_) => None,
+            None => row::read(&cells, &self.as_written).ok().map(|(_, written)| written),
+        };
+        let known_by = written.as_ref().unwrap_or(&record);
+        let native_id = self.identities.name(id, known_by).ok_or_else(|| RowError {
             line,
             column: "id".into(),
             problem: "was given to a different row of this file before; ids must be unique".into(),

@@ -39,7 +39,9 @@ pub enum ChainStatus {
     Confirmed {
         /// Height of its block.
         height: u32,
-        /// Time of its block.
+        /// Its place in the block: what it spends stands before it.
+        position: u32,
+        /// Time of its block; never before the time of what it spends, though block times may run backwards.
         time: Timestamp,
     },
 }

@@ -18,9 +18,9 @@ pub struct LotKey {
     /// The event that acquired it.
     pub origin: EventKey,
     /// Which acquisition of that event.
-    pub nth: u16,
+    pub nth: u32,
     /// The own transfers and slices that brought it here: (event, which slice); `None` where it was acquired.
-    pub via: Option<(EventKey, u16)>,
+    pub via: Option<(EventKey, u32)>,
 }
 
 impl LotKey {

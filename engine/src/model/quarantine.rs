@@ -44,6 +44,8 @@ pub enum Quarantine {
         /// What does not fit.
         problem: String,
     },
+    /// The amounts are larger than these books can add up.
+    AmountOutOfRange,
     /// Records that share an identity do not fit together.
     ConflictingLink {
         /// What does not fit.
@@ -61,6 +63,7 @@ impl Quarantine {
             Quarantine::LotUnavailable { .. } => "lot_unavailable",
             Quarantine::UnknownAsset { .. } => "unknown_asset",
             Quarantine::NegativeAmount { .. } => "negative_amount",
+            Quarantine::AmountOutOfRange => "amount_out_of_range",
             Quarantine::ConflictingLink { .. } => "conflicting_link",
         }
     }
@@ -87,6 +90,9 @@ impl Quarantine {
             }
             Quarantine::UnknownAsset { asset } => {
                 format!("{asset} is neither BTC nor an ISO 4217 currency; these books keep bitcoin and fiat")
+            }
+            Quarantine::AmountOutOfRange => {
+                "with this event the books would hold more than there can be; look for satoshis in an amount_btc column".into()
             }
             Quarantine::NegativeAmount { problem } | Quarantine::ConflictingLink { problem } => {
                 problem.clone()

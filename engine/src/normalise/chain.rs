@@ -24,14 +24,10 @@ pub(super) struct Flows {
 
 /// The event of a component of chain views only; `None` while it is pending.
 pub(super) fn event(component: &[Record]) -> Option<Event> {
-    let (place, order) = confirmed(component)?;
+    let place = confirmed(component)?;
     let steps = flows(component).and_then(|flows| steps(&flows));
-    let rank = match &steps {
-        Ok(steps) => rank(steps),
-        Err(_) => Rank::Disposal,
-    };
     Some(Event {
-        key: EventKey { order, ..with_rank(place, rank) },
+        key: with_rank(place, rank(&steps)),
         kind: EventKind::Transaction,
         connections: sorted_connections(component.iter().map(|record| record.connection)),
         steps,
@@ -48,27 +44,29 @@ pub(super) fn views(component: &[Record]) -> impl Iterator<Item = (ConnectionNo,
     })
 }
 
-/// Place and source order (the height) by the earliest view; `None` when any view is pending.
-pub(super) fn confirmed(component: &[Record]) -> Option<(EventKey, u64)> {
-    let mut earliest = None;
+/// Place by the latest view, source order by height and position in the block; `None` when any view is pending.
+pub(super) fn confirmed(component: &[Record]) -> Option<EventKey> {
+    let mut latest: Option<EventKey> = None;
     for record in component {
         if let RecordBody::Chain(view) = &record.body {
-            let ChainStatus::Confirmed { height, time } = view.status else { return None };
-            if earliest.as_ref().is_none_or(|(best, _, _)| time < *best) {
-                earliest = Some((time, u64::from(height), event_id(record)));
+            let ChainStatus::Confirmed { height, position, time } = view.status else { return None };
+            let order = (u64::from(height) << POSITION_BITS) | u64::from(position);
+            if latest.as_ref().is_none_or(|best| (best.time, best.order) < (time, order)) {
+                latest = Some(EventKey { time, rank: Rank::Transfer, order, id: event_id(record) });
             }
         }
     }
-    earliest.map(|(time, order, id)| (EventKey { time, rank: Rank::Disposal, order, id }, order))
+    latest
 }
 
-fn rank(steps: &[Step]) -> Rank {
-    if steps.iter().any(|step| matches!(step, Step::Dispose { .. })) {
-        Rank::Disposal
-    } else if steps.iter().any(|step| matches!(step, Step::Move { .. } | Step::TransferFee { .. })) {
-        Rank::Transfer
-    } else {
-        Rank::Receipt
+/// Bits of the source order that hold the position in the block: far more than the transactions of any block.
+const POSITION_BITS: u32 = 24;
+
+/// All that spends shares one rank, so that the chain's own order decides: it never spends what has not arrived.
+fn rank(steps: &Result<Vec<Step>, Quarantine>) -> Rank {
+    match steps {
+        Ok(steps) if steps.iter().all(|step| matches!(step, Step::Acquire { .. })) => Rank::Receipt,
+        _ => Rank::Transfer,
     }
 }
 

@@ -7,7 +7,7 @@ use super::chain::{self, Purse, conflict};
 use super::plain::{event as single, fee_account, text};
 use super::{Led, Rails, event_id, sorted_connections};
 use crate::id::{ConnectionNo, EventKey, Rank};
-use crate::model::{Event, EventKind, PlainKind, PlainRecord, Quarantine, Record, RecordBody, Step};
+use crate::model::{Counter, Event, EventKind, PlainKind, PlainRecord, Quarantine, Record, RecordBody, Step};
 use crate::money::Msats;
 
 pub(super) fn events(component: &[Record], rails: Rails<'_>) -> Vec<Led> {
@@ -44,6 +44,7 @@ fn lead(component: &[Record], event: Option<Event>) -> Vec<Led> {
 }
 
 /// One end of a transfer outside the chain views.
+#[derive(Clone, Copy)]
 struct End<'a> {
     record: &'a Record,
     plain: &'a PlainRecord,
@@ -128,12 +129,49 @@ fn receiving_fees(ends: &Ends<'_>, rails: Rails<'_>) -> Vec<Step> {
     .collect()
 }
 
+/// Custodians sent; own wallets received. A withdrawal whose `vout` names an output that is not ours went to others.
+fn received(
+    component: &[Record],
+    ends: &Ends<'_>,
+    flows: &chain::Flows,
+    rails: Rails<'_>,
+) -> Result<Vec<Step>, Quarantine> {
+    let output = |end: &End<'_>| end.plain.extra.as_ref().and_then(|extra| extra.vout);
+    let ours = |vout: u32| {
+        chain::views(component)
+            .any(|(_, view)| view.outputs.get(vout as usize).is_some_and(|output| output.owned))
+    };
+    let (delivering, spent): (Vec<_>, Vec<_>) =
+        ends.outs.iter().copied().partition(|end| output(end).is_none_or(ours) || !ends.ins.is_empty());
+    let mut receivers = flows.receivers.clone();
+    receivers.extend(ends.ins.iter().map(|end| (end.record.connection, end.plain.quantity)));
+    let left =
+        total(&delivering)?.get() - Msats::sum(receivers.iter().map(|end| end.1)).unwrap_or_default().get();
+    let vague =
+        delivering.iter().filter(|end| output(end).is_none()).map(|end| end.plain.quantity.get()).min();
+    if delivering.len() > 1 && vague.is_some_and(|smallest| left >= smallest) {
+        return Err(conflict(
+            "several withdrawals share this transaction and more left than arrived; give each its vout",
+        ));
+    }
+    let mut steps = match delivering.is_empty() {
+        true => chain::steps(flows)?,
+        false => deliver(&delivering, &receivers, rails)?,
+    };
+    steps.extend(receiving_fees(ends, rails));
+    for end in spent {
+        let no = end.record.connection;
+        steps.push(super::plain::dispose(no, end.plain, rails(no), Counter::ExpensesExternal, true));
+    }
+    Ok(steps)
+}
+
 /// One end is a transaction of an own wallet.
 fn with_chain(component: &[Record], ends: &Ends<'_>, rails: Rails<'_>) -> Result<Vec<Step>, Quarantine> {
     let flows = chain::flows(component)?;
     match (flows.senders.is_empty(), ends.outs.is_empty(), ends.ins.is_empty()) {
-        // Custodian → own wallet.
-        (true, false, true) => deliver(&ends.outs, &flows.receivers, rails),
+        // Custodian → own wallet, and perhaps another custodian.
+        (true, false, _) => received(component, ends, &flows, rails),
         // Own wallet → custodian, perhaps with other payments in the same transaction.
         (false, true, false) => {
             let mut purse = Purse::new(&flows.senders);
@@ -154,7 +192,7 @@ fn with_chain(component: &[Record], ends: &Ends<'_>, rails: Rails<'_>) -> Result
             steps.extend(receiving_fees(ends, rails));
             Ok(steps)
         }
-        (true, _, false) => Err(conflict(
+        (true, true, false) => Err(conflict(
             "a deposit at a custodian and an own wallet receive by the same transaction; drop the txid of the one it does not belong to",
         )),
         (false, false, _) => {
@@ -166,21 +204,19 @@ fn with_chain(component: &[Record], ends: &Ends<'_>, rails: Rails<'_>) -> Result
 
 fn merged(component: &[Record], ends: &Ends<'_>, steps: Result<Vec<Step>, Quarantine>) -> Option<Event> {
     let main = ends.outs.first().or(ends.ins.first())?;
-    let time = component.iter().map(|record| super::place(record).time).min()?;
-    let rank = match &steps {
-        Ok(steps) if !steps.iter().any(|step| matches!(step, Step::Dispose { .. })) => Rank::Transfer,
-        _ => Rank::Disposal,
+    let earliest = component.iter().map(|record| super::place(record).time).min()?;
+    // An own wallet's transaction names the event, and where it spends, it gives the time; else the outgoing record does.
+    let key = match chain::confirmed(component) {
+        Some(place) if chain::flows(component).is_ok_and(|flows| !flows.senders.is_empty()) => place,
+        Some(place) => EventKey { time: earliest, ..place },
+        None => EventKey { time: earliest, rank: Rank::Transfer, order: 0, id: event_id(main.record) },
     };
-    let on_chain = component.iter().find(|record| matches!(record.body, RecordBody::Chain(_)));
-    // An own wallet's transaction names the event; else the outgoing record does.
-    let (id, kind) = match on_chain {
-        Some(record) => (event_id(record), EventKind::Transaction),
-        None => (event_id(main.record), super::plain::kind(main.plain.kind)),
-    };
-    let mut merged: Vec<_> = component.iter().map(event_id).filter(|other| *other != id).collect();
+    let on_chain = chain::views(component).next().is_some();
+    let kind = if on_chain { EventKind::Transaction } else { super::plain::kind(main.plain.kind) };
+    let mut merged: Vec<_> = component.iter().map(event_id).filter(|other| *other != key.id).collect();
     merged.dedup();
     Some(Event {
-        key: EventKey { time, rank, order: 0, id },
+        key,
         kind,
         connections: sorted_connections(component.iter().map(|record| record.connection)),
         steps,

@@ -6,7 +6,7 @@ use crate::id::{ConnectionNo, EventId, EventKey, trailing_number};
 use crate::model::{
     Basis, Counter, Event, EventKind, PlainKind, PlainRecord, Quarantine, Rail, Record, Side, Step, Text,
 };
-use crate::money::{Currency, Fiat, Msats};
+use crate::money::{Currency, Fiat, Msats, Rounding, muldiv};
 
 pub(super) fn event(record: &Record, plain: &PlainRecord, rails: Rails<'_>) -> Event {
     let key = EventKey {
@@ -88,20 +88,26 @@ fn steps(connection: ConnectionNo, plain: &PlainRecord, rail: Rail) -> Result<Ve
     };
     // A receipt's bitcoin fee leaves after the quantity arrived.
     let fee = match main {
-        Step::Acquire { .. } if !plain.fee.is_zero() => Some(fee_step(connection, plain.fee, rail)),
+        Step::Acquire { .. } if !plain.fee.is_zero() => Some(fee_step(connection, plain, rail)),
         _ => None,
     };
     Ok(std::iter::once(main).chain(fee).collect())
 }
 
-fn fee_step(connection: ConnectionNo, quantity: Msats, rail: Rail) -> Step {
+/// The bitcoin fee of a receipt, at the price the row states: what was bought needs no rate.
+fn fee_step(connection: ConnectionNo, plain: &PlainRecord, rail: Rail) -> Step {
+    let share = |value: Fiat| {
+        let (fee, whole) = (plain.fee.get().into(), plain.quantity.get().into());
+        muldiv(value.get().into(), fee, whole, Rounding::HalfEven).and_then(|share| i64::try_from(share).ok())
+    };
+    let stated = plain.value.and_then(|(currency, value)| Some((currency, Fiat::new(share(value)?))));
     Step::Dispose {
         connection,
-        quantity,
+        quantity: plain.fee,
         fee: Msats::ZERO,
         fee_account: fee_account(rail),
         counter: fee_account(rail),
-        basis: Basis::Market,
+        basis: stated.map_or(Basis::Market, |(currency, value)| Basis::Stated(currency, value)),
         fiat_fee: None,
         realises: true,
         lots: Vec::new(),
@@ -119,7 +125,7 @@ fn acquire(connection: ConnectionNo, plain: &PlainRecord, counter: Counter, basi
     }
 }
 
-fn dispose(
+pub(super) fn dispose(
     connection: ConnectionNo,
     plain: &PlainRecord,
     rail: Rail,
@@ -154,7 +160,7 @@ fn trade(connection: ConnectionNo, plain: &PlainRecord, rail: Rail) -> Result<Ve
         Some((Side::Fiat(currency, paid), Side::Btc(got))) => {
             let row = valued(got, currency, paid);
             let basis = Basis::Stated(currency, paid);
-            let fee = (!row.fee.is_zero()).then(|| fee_step(connection, row.fee, rail));
+            let fee = (!row.fee.is_zero()).then(|| fee_step(connection, &row, rail));
             Ok(std::iter::once(acquire(connection, &row, Counter::Conversion, basis)).chain(fee).collect())
         }
         Some((Side::Btc(given), Side::Fiat(currency, got))) => {

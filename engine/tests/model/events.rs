@@ -1,5 +1,6 @@
 //! Records → components → events, naively: every pair of records is compared until nothing joins any more.
 
+use super::naive::divide;
 use std::collections::BTreeMap;
 
 use super::naive::Facts;
@@ -144,44 +145,47 @@ fn events_of(component: &[Record<'_>]) -> Vec<Event> {
         return vec![on_chain(&views, flows.and_then(|flows| spend(&flows, &[])))];
     }
     let steps = flows.and_then(|flows| match (flows.sent.is_empty(), outs.is_empty(), ins.is_empty()) {
-        (true, false, true) => deliver(&outs, &flows.got),
+        (true, false, _) => received(&outs, &ins, &flows),
         (false, true, false) => with_fees(spend(&flows, &ins), &ins),
         _ => Err("conflicting_link"),
     });
     vec![merged(&rows, &views, steps)]
 }
 
+/// Spending transactions share a rank: the chain's own order decides between them.
 fn rank(steps: &Outcome<Vec<Step>>) -> u8 {
     match steps {
-        Ok(steps) if steps.iter().any(|step| matches!(step, Step::Out { .. })) => 2,
-        Ok(steps) if steps.iter().any(|step| matches!(step, Step::Move { .. } | Step::Fee { .. })) => 1,
-        Ok(_) => 0,
-        Err(_) => 2,
+        Ok(steps) if steps.iter().all(|step| matches!(step, Step::In { .. })) => 0,
+        _ => 1,
     }
 }
 
-/// The earliest view gives time and height.
+/// Time and place in the chain by the latest view.
+fn chain_place(views: &[(u32, &Tx)]) -> (i64, u64) {
+    let place = |(no, tx): &(u32, &Tx)| match status(tx, *no) {
+        Some(Status::Confirmed { height, secs }) => (secs, (u64::from(height) << 24) + u64::from(tx.id[0])),
+        _ => (i64::MAX, 0),
+    };
+    views.iter().map(place).max().unwrap()
+}
+
 fn on_chain(views: &[(u32, &Tx)], steps: Outcome<Vec<Step>>) -> Event {
-    let mut first = (i64::MAX, 0);
-    for (no, tx) in views {
-        if let Some(Status::Confirmed { height, secs }) = status(tx, *no)
-            && secs < first.0
-        {
-            first = (secs, height);
-        }
-    }
-    Event { place: (first.0, rank(&steps), first.1.into(), hex(&views[0].1.id)), steps }
+    let (secs, order) = chain_place(views);
+    Event { place: (secs, rank(&steps), order, hex(&views[0].1.id)), steps }
 }
 
-/// The earliest record gives the time; the transaction, else the outgoing row, gives the name.
+/// A transaction that spends gives the time, else the earliest record; it also gives the name, else the outgoing row.
 fn merged(rows: &[&Row], views: &[(u32, &Tx)], steps: Outcome<Vec<Step>>) -> Event {
     let row_secs = rows.iter().map(|row| row.secs);
-    let secs = row_secs.chain(views.iter().map(|(no, tx)| view_secs(tx, *no))).min().unwrap();
+    let earliest = row_secs.chain(views.iter().map(|(no, tx)| view_secs(tx, *no))).min().unwrap();
     let out = rows.iter().find(|row| matches!(row.kind, "withdrawal" | "pay"));
-    let id = views.first().map(|(_, tx)| hex(&tx.id));
-    let id = id.unwrap_or_else(|| out.map(|row| format!("c{}.{}", row.conn, row.id)).unwrap());
-    let rank = rank(&steps).max(1);
-    Event { place: (secs, rank, 0, id), steps }
+    if views.is_empty() {
+        let id = out.map(|row| format!("c{}.{}", row.conn, row.id)).unwrap();
+        return Event { place: (earliest, 1, 0, id), steps };
+    }
+    let (secs, order) = chain_place(views);
+    let spends = flows(views[0].1, views).is_ok_and(|flows| !flows.sent.is_empty());
+    Event { place: (if spends { secs } else { earliest }, 1, order, hex(&views[0].1.id)), steps }
 }
 
 struct Flows {
@@ -277,6 +281,17 @@ fn spend(flows: &Flows, ins: &[&Row]) -> Outcome<Vec<Step>> {
     Ok(steps)
 }
 
+/// What custodians sent to own wallets and custodians by one transaction; more than one withdrawal must be used up.
+fn received(outs: &[&Row], ins: &[&Row], flows: &Flows) -> Outcome<Vec<Step>> {
+    let mut to = flows.got.clone();
+    to.extend(ins.iter().map(|row| (row.conn, row.msat)));
+    let left = outs.iter().map(|row| row.msat).sum::<i128>() - to.iter().map(|(_, msat)| msat).sum::<i128>();
+    if outs.len() > 1 && outs.iter().any(|row| row.msat <= left) {
+        return Err("conflicting_link");
+    }
+    with_fees(deliver(outs, &to), ins)
+}
+
 /// What custodians or nodes sent to own places; what did not arrive is fee, and so is the fee on top.
 fn deliver(outs: &[&Row], to: &[(u32, i128)]) -> Outcome<Vec<Step>> {
     let mut purse: Vec<(u32, i128)> = outs.iter().map(|row| (row.conn, row.msat)).collect();
@@ -315,11 +330,13 @@ fn single_steps(row: &Row) -> Outcome<Vec<Step>> {
     let conn = row.conn;
     let income = |msat, value: Money, bought| {
         let main = Step::In { conn, msat, value, fee: fee(value), acquired: row.acquired, bought };
+        // A cost carried in is no price.
+        let price = if matches!(row.kind, "opening_balance" | "gift_in") { row.value } else { value };
         let network = Step::Out {
             conn,
             msat: row.fee,
             fee: 0,
-            value: None,
+            value: price.map(|(currency, paid)| (currency, divide(paid * row.fee, msat))),
             fiat_fee: None,
             sold: false,
             gift: false,

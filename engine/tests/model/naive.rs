@@ -354,7 +354,7 @@ fn pay_fee(draft: &mut Draft<'_>, conn: u32, fee: Money) {
 }
 
 /// Half to even; `b` is positive.
-fn divide(a: i128, b: i128) -> i128 {
+pub fn divide(a: i128, b: i128) -> i128 {
     let (floor, rest) = (a.div_euclid(b), a.rem_euclid(b));
     if rest * 2 > b || (rest * 2 == b && floor % 2 != 0) { floor + 1 } else { floor }
 }

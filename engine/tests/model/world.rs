@@ -363,7 +363,9 @@ impl Tx {
         let status = match self.status[version][no as usize - 4]? {
             Status::Unconfirmed => ChainStatus::Unconfirmed { first_seen: None },
             Status::Immature { height, secs } => ChainStatus::Immature { height, time: time(secs) },
-            Status::Confirmed { height, secs } => ChainStatus::Confirmed { height, time: time(secs) },
+            Status::Confirmed { height, secs } => {
+                ChainStatus::Confirmed { height, position: u32::from(self.id[0]), time: time(secs) }
+            }
         };
         let own = |owner: u32, sat| (owner == no).then_some(sat);
         let inputs = self.inputs.iter().map(|(owner, sat)| ChainInput { owned_sat: own(*owner, *sat) });
