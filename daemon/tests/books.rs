@@ -373,11 +373,18 @@ fn a_sync_brings_the_wallet_into_the_books_and_names_what_failed() {
     assert_eq!((&again()["new"], &again()["changed"]), (&json!(0), &json!(0)));
     let elsewhere = json!({ "addresses": ["mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn"], "network": "regtest" });
     assert_eq!(desk.send("PATCH", &path, &json!({ "configuration": elsewhere })).status, 422);
-    let mut receive_only = own;
+    let mut patient = own;
+    patient["gap_limit"] = json!(5);
+    let renamed = json!({ "label": "mine again", "configuration": patient });
+    assert_eq!(desk.send("PATCH", &path, &renamed).status, 200);
+    assert_eq!(desk.process("")["events_total"], 1, "still the same wallet");
+    let mut receive_only = patient;
     receive_only["descriptor"] = json!(format!("wpkh({TPUB}/7/*)"));
     assert_eq!(desk.send("PATCH", &path, &json!({ "configuration": receive_only })).status, 200);
-    assert_eq!(again()["removed"], 2, "another wallet has none of the old one's transactions");
-    assert_eq!(desk.process("")["events_total"], 0);
+    assert_eq!(desk.process("")["events_total"], 0, "another wallet has none of the old one's transactions");
+    let pending = desk.get("/journals/pending").json();
+    assert_eq!(pending["items"], json!([]));
+    assert_eq!((&again()["new"], &again()["removed"]), (&json!(0), &json!(0)));
 }
 
 #[test]

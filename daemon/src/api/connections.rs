@@ -73,7 +73,8 @@ struct NewConnection {
 struct ConnectionChange {
     /// Its name.
     label: Option<String>,
-    /// The whole new configuration; the next sync reads everything again.
+    /// The whole new configuration; the next sync reads everything again. If it describes another wallet (descriptors,
+    /// addresses or network differ), what the old one delivered is removed; the books follow at the next process.
     #[schema(value_type = Option<Object>)]
     configuration: Option<Value>,
 }

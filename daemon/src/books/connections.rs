@@ -47,7 +47,8 @@ pub(crate) async fn get(access: &BookAccess, id: Uuid) -> Result<Connection, Pro
     access.read(move |book| book.connection(&id.to_string())).await
 }
 
-/// Changes label and configuration; `None` stays. A new configuration makes the next sync read everything.
+/// Changes label and configuration; `None` stays. A new configuration makes the next sync read everything; when it
+/// describes another wallet, what the old one delivered goes at once.
 pub(crate) async fn change(
     access: &BookAccess,
     id: Uuid,
@@ -57,14 +58,16 @@ pub(crate) async fn change(
     access
         .write(move |book| {
             let mut row = find(book, id)?;
+            let mut forget = false;
             if let Some(label) = label {
                 row.label = checked_label("label", &label)?;
             }
             if let Some(value) = configuration {
                 let parsed = Configuration::parse(&row.kind, Some(value))?;
+                forget = parsed.is_other_wallet(&Configuration::stored(&row)?);
                 (row.config, row.rail) = (parsed.to_stored()?, parsed.rail());
             }
-            book.update_connection(now(), &row, false)?;
+            book.update_connection(now(), &row, forget)?;
             Ok::<_, Problem>(row)
         })
         .await

@@ -168,6 +168,21 @@ impl Configuration {
         }
     }
 
+    /// Whether this reads other coins than `old` did. How far a scan goes does not make another wallet.
+    pub(crate) fn is_other_wallet(&self, old: &Self) -> bool {
+        match (self, old) {
+            (Self::Descriptor(new), Self::Descriptor(old)) => {
+                (&new.descriptor, &new.change_descriptor, &new.network)
+                    != (&old.descriptor, &old.change_descriptor, &old.network)
+            }
+            (Self::Address(new), Self::Address(old)) => {
+                (&new.addresses, &new.network) != (&old.addresses, &old.network)
+            }
+            // What came from files is no matter of the configuration.
+            _ => false,
+        }
+    }
+
     /// The network the wallet is on, if it is known.
     pub(crate) fn network(&self) -> Option<Network> {
         self.wallet().ok().flatten().and_then(|spec| spec.network())
