@@ -61,30 +61,46 @@ fn two_servers_cannot_have_one_data_folder() {
     assert!(String::from_utf8(second.stderr).unwrap().contains("system.redb"));
 }
 
-/// A login whose body never comes: a request that stays at work until its time is up.
-fn hang(addr: SocketAddr) -> BufReader<TcpStream> {
+/// A request whose body never comes.
+fn hang(addr: SocketAddr, head: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(addr).unwrap();
-    let head = "POST /v1/auth/login HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(format!("{head}host: t\r\ncontent-length: 9\r\n\r\n{{").as_bytes()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     BufReader::new(stream)
 }
 
+const LOGIN: &str = "POST /v1/auth/login HTTP/1.1\r\ncontent-type: application/json\r\n";
+
 #[test]
-fn a_busy_server_refuses_at_once_and_a_slow_request_is_cut_off() {
-    let server = Server::with(|config| {
-        config.max_concurrent_requests = 1;
-        config.request_timeout_secs = 1;
-    });
-    let mut slow = hang(server.addr);
+fn a_busy_server_refuses_at_once_and_still_answers_probes() {
+    let server = Server::with(|config| config.max_concurrent_requests = 1);
+    let token = server.user("ada");
+    // An import is at work while its body comes.
+    let head = format!(
+        "POST /v1/rates/import HTTP/1.1\r\ncontent-type: text/csv\r\nauthorization: Bearer {token}\r\n"
+    );
+    let import = hang(server.addr, &head);
     std::thread::sleep(Duration::from_millis(200));
     let refused = server.get("/v1/workspaces", "");
     refused.is_problem(503, "overloaded");
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(server.get("/readyz", "").status, 200, "probes are exempt");
+    drop(import);
+    std::thread::sleep(Duration::from_millis(200));
+    server.get("/v1/workspaces", "").is_problem(401, "unauthenticated");
+}
+
+#[test]
+fn a_body_that_does_not_come_takes_no_place_and_is_cut_off() {
+    let server = Server::with(|config| {
+        config.max_concurrent_requests = 1;
+        config.request_timeout_secs = 1;
+    });
+    let mut slow = hang(server.addr, LOGIN);
+    std::thread::sleep(Duration::from_millis(200));
+    server.get("/v1/workspaces", "").is_problem(401, "unauthenticated");
     let cut = Answer::read_head(&mut slow);
     assert_eq!((cut.status, cut.header("retry-after")), (503, Some("1")));
-    server.get("/v1/workspaces", "").is_problem(401, "unauthenticated");
 }
 
 #[test]

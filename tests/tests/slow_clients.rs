@@ -17,7 +17,8 @@ use serde_json::json;
 use account::{Profile, text};
 
 const DRIBBLERS: usize = 200;
-const UNFINISHED: usize = 100;
+/// More than the requests the daemon works on at once.
+const UNFINISHED: usize = 150;
 /// Far beyond every timeout of the daemon.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,7 +36,7 @@ fn ended(stream: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn three_hundred_slow_clients_stop_nobody_and_are_dropped() -> Result<()> {
+fn hundreds_of_slow_clients_stop_nobody_and_are_dropped() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
     let options = DaemonOptions::new(folder.path().join("data")).env("NACRE_REQUEST_TIMEOUT_SECS", "3");
     let daemon = Daemon::start(options)?;
@@ -68,7 +69,11 @@ fn three_hundred_slow_clients_stop_nobody_and_are_dropped() -> Result<()> {
         open = slow.len();
         thread::sleep(Duration::from_millis(250));
     }
-    eprintln!("{served} requests served beside 300 slow clients, all dropped after {:?}", start.elapsed());
+    eprintln!(
+        "{served} requests served beside {} slow clients, all dropped after {:?}",
+        UNFINISHED + DRIBBLERS,
+        start.elapsed()
+    );
     assert!(served > 2, "they were dropped before anyone asked");
     daemon.client().get("/readyz")?.expect_status(200)?;
     Ok(())

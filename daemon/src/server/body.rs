@@ -14,13 +14,23 @@ const DRAIN_BYTES: usize = 8 * 1024 * 1024;
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole body, or a problem if it is larger than `limit` bytes, stalls or breaks off.
-pub(crate) async fn read(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    read_counted(body, limit, |_| Ok(())).await
+}
+
+/// [`read`] that asks `count` for room before it keeps so many bytes more.
+pub(crate) async fn read_counted(
+    mut body: Body,
+    limit: usize,
+    mut count: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
     let mut collected = Vec::new();
     while let Some(piece) = next_piece(&mut body).await? {
         if collected.len() + piece.len() > limit {
             drain(body).await;
             return Err(too_large(limit));
         }
+        count(piece.len())?;
         collected.extend_from_slice(&piece);
     }
     Ok(Bytes::from(collected))

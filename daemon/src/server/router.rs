@@ -1,5 +1,5 @@
 //! All routes and the layers around them. Layers from the outside in: request id and log, panics, header
-//! size, compression, concurrency, time, body size, idempotency.
+//! size, compression, body, concurrency, time, size of imports, idempotency.
 
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ pub(crate) fn build(state: &AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), limits::body_size))
         .layer(middleware::from_fn_with_state(state.clone(), limits::timeout))
         .layer(middleware::from_fn_with_state(state.clone(), limits::concurrency))
+        .layer(middleware::from_fn_with_state(state.clone(), limits::body_first))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn(limits::headers))
         .layer(middleware::from_fn(panic_guard::layer))
