@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, dead_code)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
@@ -157,24 +157,37 @@ pub enum Reply {
 
 /// Serves every connection with `reply(method, params, number of the request)`.
 pub fn serve(reply: impl Fn(&str, &Value, usize) -> Reply + Send + Sync + 'static) -> ElectrumSource {
+    serve_through("tcp", |tcp| tcp, reply)
+}
+
+/// As [`serve`], for `scheme`, with each connection wrapped.
+pub fn serve_through<S: Read + Write>(
+    scheme: &str,
+    wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+    reply: impl Fn(&str, &Value, usize) -> Reply + Send + Sync + 'static,
+) -> ElectrumSource {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let reply = Arc::new(reply);
+    let shared = Arc::new((wrap, reply));
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let reply = Arc::clone(&reply);
-            std::thread::spawn(move || converse(stream, &*reply));
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || converse(shared.0(stream), &shared.1));
         }
     });
     let limits =
         Limits { connect_timeout_ms: 2_000, read_timeout_ms: 600, deadline_ms: 5_000, ..Limits::default() };
-    ElectrumSource::parse(&format!("tcp://127.0.0.1:{port}"), None).unwrap().with_limits(limits)
+    ElectrumSource::parse(&format!("{scheme}://127.0.0.1:{port}"), None).unwrap().with_limits(limits)
 }
 
 /// Serves one connection until either side ends it.
-fn converse(mut stream: TcpStream, reply: &(dyn Fn(&str, &Value, usize) -> Reply + Send + Sync)) {
-    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    for (number, line) in lines.map_while(Result::ok).enumerate() {
+fn converse(stream: impl Read + Write, reply: &impl Fn(&str, &Value, usize) -> Reply) {
+    let mut stream = BufReader::new(stream);
+    for number in 0.. {
+        let mut line = String::new();
+        if !stream.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            return;
+        }
         let request: Value = serde_json::from_str(&line).unwrap();
         let id = &request["id"];
         let bytes = match reply(request["method"].as_str().unwrap(), &request["params"], number) {
@@ -185,11 +198,11 @@ fn converse(mut stream: TcpStream, reply: &(dyn Fn(&str, &Value, usize) -> Reply
             Reply::Raw(bytes) => bytes,
             Reply::Hang => continue,
             Reply::Close(bytes) => {
-                let _ = stream.write_all(bytes);
+                let _ = stream.get_mut().write_all(bytes);
                 return;
             }
         };
-        if stream.write_all(&bytes).is_err() {
+        if stream.get_mut().write_all(&bytes).and_then(|()| stream.get_mut().flush()).is_err() {
             return;
         }
     }
