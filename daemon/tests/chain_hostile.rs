@@ -468,8 +468,8 @@ fn a_coin_is_never_spent_before_it_arrived_though_block_times_run_backwards() {
     let mut chain = FakeChain::new();
     chain.step_s = -20;
     let received = FakeChain::payment(FakeChain::foreign(1), own_script(), 1_000);
-    let spends = bitcoin::OutPoint { txid: received.compute_txid(), vout: 0 };
-    let spent = FakeChain::payment(spends, bitcoin::ScriptBuf::new(), 900);
+    let spends = OutPoint { txid: received.compute_txid(), vout: 0 };
+    let spent = FakeChain::payment(spends, ScriptBuf::new(), 900);
     chain.mine(Some(received.clone()));
     chain.mine(Some(spent.clone()));
     let views = sync(&lying(chain, |_, _, _| None), None).unwrap().views;
