@@ -114,10 +114,10 @@ pub(crate) fn revision(tx: &impl Rows, user: Uuid) -> Result<u64, StoreError> {
     Ok(tx.get(&tables::RATE_REVISIONS, user.as_u128())?.map_or(0, |row| row.revision))
 }
 
-/// Every rate of the user and its revision, if that is later than `known`.
+/// Every rate of the user and its revision, unless that is `known`. (It may be earlier: a store can be restored.)
 pub(crate) fn since(tx: &impl Rows, user: Uuid, known: u64) -> Result<Option<(u64, Vec<Point>)>, StoreError> {
     let present = revision(tx, user)?;
-    if present <= known {
+    if present == known {
         return Ok(None);
     }
     let id = user.as_u128();

@@ -106,6 +106,44 @@ fn a_withdrawal_to_a_strangers_output_is_a_spend_not_a_fee() {
 }
 
 #[test]
+fn a_fiat_fee_of_a_shared_withdrawal_is_paid_once() {
+    let txid = TxId([9; 32]);
+    let book = book(&[Rail::Managed, Rail::OnChain]);
+    book.apply_sync(NOW, ConnectionNo(2), vec![paid(9, &[(50_000_000, true), (30_000_000, false)])], vec![1])
+        .unwrap();
+    let rows = format!(
+        "type,timestamp,id,amount_btc,fiat_value,fee_fiat,txid,vout\n\
+         buy,2024-01-01T00:00:00Z,b,2,80000,,,\n\
+         withdrawal,2024-03-09T16:00:00Z,mine,0.5,,3,{txid},0\n\
+         withdrawal,2024-03-09T16:00:00Z,friend,0.3,,5,{txid},1\n"
+    );
+    book.import_plain(NOW, ConnectionNo(1), rows.as_bytes(), false).unwrap();
+    assert_eq!(process(&book), 0);
+    let entries = book.snapshot().unwrap().journal_entries(&Range::default(), NOW).unwrap();
+    let fees =
+        entries.rows.iter().filter(|row| row.account == "Expenses:Exchange Fees" && row.asset == "USD");
+    let mut fees: Vec<_> = fees.map(|row| row.debit.clone().unwrap_or_default()).collect();
+    fees.sort();
+    assert_eq!(fees, ["3.00", "5.00"]);
+}
+
+#[test]
+fn what_had_room_once_has_room_when_it_is_undone() {
+    let book = book(&[Rail::Managed, Rail::Managed]);
+    book.set_settings(NOW, &Settings { lot_scope: LotScope::Connection, ..Settings::default() }).unwrap();
+    let mut rows = String::from("buy,2023-01-01T00:00:00Z,first,1,,1,,,\n");
+    for at in 0..5 {
+        writeln!(rows, "buy,2024-01-0{}T00:00:00Z,b-{at},21000000,,1,,,", at + 1).unwrap();
+    }
+    rows.push_str("withdrawal,2024-02-01T00:00:00Z,out,10000000,,,,,r\n");
+    import(&book, 1, &rows);
+    import(&book, 2, "deposit,2024-02-01T00:00:00Z,in,10000000,,,,,r\n");
+    process(&book);
+    import(&book, 1, "buy,2024-01-20T00:00:00Z,late,0.1,,1,,,\n");
+    process(&book);
+}
+
+#[test]
 fn withdrawals_that_share_a_transaction_are_not_guessed_apart() {
     let txid = TxId([9; 32]);
     let book = book(&[Rail::Managed, Rail::OnChain]);

@@ -127,7 +127,7 @@ struct Facts {
 
 impl Facts {
     fn differ_from(&self, book: &Snapshot) -> Result<bool, nacre_engine::Error> {
-        Ok(book.settings()? != self.settings || book.rates_cursor()? < self.rates_revision)
+        Ok(book.settings()? != self.settings || book.rates_cursor()? != self.rates_revision)
     }
 }
 

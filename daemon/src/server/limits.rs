@@ -55,7 +55,7 @@ impl Limits {
     /// Largest body this request may carry, in bytes.
     pub(crate) fn body_bytes(&self, request: &Request) -> usize {
         match request.uri().path() {
-            "/v1/rates/import" => self.import_bytes.min(MAX_RATES_BYTES),
+            "/v1/rates/import" if is_import(request) => self.import_bytes.min(MAX_RATES_BYTES),
             _ if is_import(request) => self.import_bytes,
             _ => MAX_BODY_BYTES,
         }

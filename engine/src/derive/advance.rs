@@ -105,23 +105,25 @@ fn set_aside(store: &mut WriteStore<'_>, totals: &mut Totals, row: JournalRow) -
     Ok(row)
 }
 
-/// Whether a sum could leave its range with this row: some sum is beyond half of it, or an amount of the row is.
+/// Whether a sum could leave its range with this row: some sum is beyond half of it, or the row's amounts together are.
 fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
-    const HALF: i64 = i64::MAX / 2;
+    const HALF: i128 = i64::MAX as i128 / 2;
     let gains = &totals.gains;
     let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
     let open = [totals.open_quantity.get(), totals.open_cost.get()];
-    let amounts = row.effects.iter().map(|effect| match effect {
-        LotEffect::Opened { cost, .. } | LotEffect::Used { cost, .. } | LotEffect::CostAdded { cost, .. } => {
-            cost.get()
+    let size = |amount: i64| i128::from(amount).abs();
+    let effects = row.effects.iter().map(|effect| match effect {
+        LotEffect::Opened { quantity, cost, .. } | LotEffect::Used { quantity, cost, .. } => {
+            size(quantity.get()) + size(cost.get())
         }
+        LotEffect::CostAdded { cost, .. } => size(cost.get()),
     });
-    let proceeds = row.steps.iter().map(|step| match step {
-        BookedStep::Disposed(disposal) => disposal.gross.get().max(disposal.fiat_fee.get()),
-        BookedStep::Acquired { value, .. } | BookedStep::FiatFee { value, .. } => value.get(),
+    let values = row.steps.iter().map(|step| match step {
+        BookedStep::Disposed(disposal) => size(disposal.gross.get()) + size(disposal.fiat_fee.get()),
+        BookedStep::Acquired { value, .. } | BookedStep::FiatFee { value, .. } => size(value.get()),
         _ => 0,
     });
-    sums.into_iter().chain(open).chain(amounts).chain(proceeds).any(|sum| sum.saturating_abs() > HALF)
+    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || effects.chain(values).sum::<i128>() > HALF
 }
 
 /// **What the ledger says is held is what the open lots say is held.**

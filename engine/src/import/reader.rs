@@ -36,7 +36,7 @@ pub fn read_plain<R: Read>(input: R, context: &ImportContext) -> Result<PlainRow
         records,
         header,
         context: context.clone(),
-        as_written: ImportContext { zone: Zone::utc(), book_currency: Currency::USD },
+        as_written: as_written(),
         identities: Identities::default(),
         record: RawRecord::default(),
         ended: false,
@@ -66,6 +66,13 @@ impl<R: Read> PlainRows<R> {
         })?;
         Ok(PlainRow { line, native_id, record })
     }
+}
+
+/// Any one zone and currency will do, as long as files do not use them: what a row leaves to the settings must not look
+/// like what another row says. The currency has the most decimals there are, so that every amount can be read.
+fn as_written() -> ImportContext {
+    let zone = Zone::named("Etc/GMT+12").unwrap_or_else(|_| Zone::utc());
+    ImportContext { zone, book_currency: "LYD".parse().unwrap_or(Currency::USD) }
 }
 
 impl<R: Read> Iterator for PlainRows<R> {

@@ -40,7 +40,11 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, postings: &[Posting], sign: 
             realise(&mut totals.gains, disposal, sign)?;
         }
     }
-    row.effects.iter().try_for_each(|effect| open(totals, effect, sign))
+    // Removing passes through the sums that adding passed through, in reverse: what had room once has room again.
+    match sign {
+        Sign::Add => row.effects.iter().try_for_each(|effect| open(totals, effect, sign)),
+        Sign::Remove => row.effects.iter().rev().try_for_each(|effect| open(totals, effect, sign)),
+    }
 }
 
 impl Sign {

@@ -23,7 +23,6 @@ pub(super) fn events(component: &[Record], rails: Rails<'_>) -> Vec<Led> {
         return alone(component, rails);
     }
     let steps = if on_chain { with_chain(component, &ends, rails) } else { off_chain(&ends, rails) };
-    let steps = steps.map(|steps| steps.into_iter().chain(ends.fiat_fees()).collect());
     lead(component, merged(component, &ends, steps))
 }
 
@@ -67,15 +66,6 @@ impl<'a> Ends<'a> {
         ends
     }
 
-    /// Fees the ends paid in fiat: they change no lot, and never disappear.
-    fn fiat_fees(&self) -> Vec<Step> {
-        let ends = self.outs.iter().chain(&self.ins);
-        let fee = |end: &End<'_>| {
-            Some(Step::FiatFee { connection: end.record.connection, fee: end.plain.fee_fiat? })
-        };
-        ends.filter_map(fee).collect()
-    }
-
     fn is_empty(&self) -> bool {
         self.outs.is_empty() && self.ins.is_empty()
     }
@@ -116,7 +106,13 @@ fn off_chain(ends: &Ends<'_>, rails: Rails<'_>) -> Result<Vec<Step>, Quarantine>
     let receivers: Vec<_> = ends.ins.iter().map(|end| (end.record.connection, end.plain.quantity)).collect();
     let mut steps = deliver(&ends.outs, &receivers, rails)?;
     steps.extend(receiving_fees(ends, rails));
+    steps.extend(fiat_fees(ends.outs.iter().chain(&ends.ins)));
     Ok(steps)
+}
+
+/// Fees that ends of a transfer paid in fiat: they change no lot, and never disappear.
+fn fiat_fees<'a>(ends: impl Iterator<Item = &'a End<'a>>) -> impl Iterator<Item = Step> {
+    ends.filter_map(|end| Some(Step::FiatFee { connection: end.record.connection, fee: end.plain.fee_fiat? }))
 }
 
 fn receiving_fees(ends: &Ends<'_>, rails: Rails<'_>) -> Vec<Step> {
@@ -159,6 +155,7 @@ fn received(
         false => deliver(&delivering, &receivers, rails)?,
     };
     steps.extend(receiving_fees(ends, rails));
+    steps.extend(fiat_fees(delivering.iter().chain(&ends.ins)));
     for end in spent {
         let no = end.record.connection;
         steps.push(super::plain::dispose(no, end.plain, rails(no), Counter::ExpensesExternal, true));
@@ -190,6 +187,7 @@ fn with_chain(component: &[Record], ends: &Ends<'_>, rails: Rails<'_>) -> Result
                 external.ok_or_else(|| conflict("more was credited than the transaction pays out"))?;
             chain::outgoing(&mut purse, external, flows.fee, &mut steps)?;
             steps.extend(receiving_fees(ends, rails));
+            steps.extend(fiat_fees(ends.ins.iter()));
             Ok(steps)
         }
         (true, true, false) => Err(conflict(
