@@ -67,6 +67,15 @@ fn paid(byte: u8, outputs: &[(u64, bool)]) -> ChainView {
     }
 }
 
+/// A custodian (1) and a wallet (2) that got half a bitcoin by a transaction which paid a stranger, too.
+fn shared_withdrawal() -> (Book, TxId) {
+    let book = book(&[Rail::Managed, Rail::OnChain]);
+    let view = paid(9, &[(50_000_000, true), (30_000_000, false)]);
+    let txid = view.txid;
+    book.apply_sync(NOW, ConnectionNo(2), vec![view], vec![1]).unwrap();
+    (book, txid)
+}
+
 #[test]
 fn an_absurd_amount_is_set_aside_and_stops_nothing() {
     let book = book(&[Rail::Managed]);
@@ -88,10 +97,7 @@ fn an_absurd_amount_is_set_aside_and_stops_nothing() {
 
 #[test]
 fn a_withdrawal_to_a_strangers_output_is_a_spend_not_a_fee() {
-    let txid = TxId([9; 32]);
-    let book = book(&[Rail::Managed, Rail::OnChain]);
-    let view = paid(9, &[(50_000_000, true), (30_000_000, false)]);
-    book.apply_sync(NOW, ConnectionNo(2), vec![view], vec![1]).unwrap();
+    let (book, txid) = shared_withdrawal();
     import(
         &book,
         1,
@@ -107,10 +113,7 @@ fn a_withdrawal_to_a_strangers_output_is_a_spend_not_a_fee() {
 
 #[test]
 fn a_fiat_fee_of_a_shared_withdrawal_is_paid_once() {
-    let txid = TxId([9; 32]);
-    let book = book(&[Rail::Managed, Rail::OnChain]);
-    book.apply_sync(NOW, ConnectionNo(2), vec![paid(9, &[(50_000_000, true), (30_000_000, false)])], vec![1])
-        .unwrap();
+    let (book, txid) = shared_withdrawal();
     let rows = format!(
         "type,timestamp,id,amount_btc,fiat_value,fee_fiat,txid,vout\n\
          buy,2024-01-01T00:00:00Z,b,2,80000,,,\n\
@@ -145,10 +148,7 @@ fn what_had_room_once_has_room_when_it_is_undone() {
 
 #[test]
 fn withdrawals_that_share_a_transaction_are_not_guessed_apart() {
-    let txid = TxId([9; 32]);
-    let book = book(&[Rail::Managed, Rail::OnChain]);
-    let view = paid(9, &[(50_000_000, true), (30_000_000, false)]);
-    book.apply_sync(NOW, ConnectionNo(2), vec![view], vec![1]).unwrap();
+    let (book, txid) = shared_withdrawal();
     import(
         &book,
         1,

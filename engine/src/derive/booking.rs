@@ -3,11 +3,12 @@
 use super::pools::{add_cost, next_in_order, open, plan_by_method, plan_named, pool_of, take, undo};
 use super::value::{Rates, Stop, Valuer};
 use crate::error::{Error, Result};
-use crate::id::{ConnectionNo, EventId, EventKey};
+use crate::id::{ConnectionNo, EventKey};
 use crate::lots::{Take, apportion};
 use crate::model::{
-    Annotation, Basis, BookedDisposal, BookedStep, Counter, Event, FeeTreatment, JournalRow, LotEffect,
-    LotKey, LotScope, OpenLot, Quarantine, RowStatus, Settings, Slice, Step, Term, UsePurpose,
+    Acquire, Annotation, Basis, BookedDisposal, BookedStep, Counter, Dispose, Event, FeeTreatment,
+    JournalRow, LotEffect, LotKey, LotScope, OpenLot, Quarantine, RowStatus, Settings, Slice, Step, Term,
+    UsePurpose,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
@@ -83,41 +84,20 @@ impl Booker<'_> {
 
     fn step(&self, store: &mut WriteStore<'_>, draft: &mut Draft<'_>, step: Step) -> Result<(), Stop> {
         match step {
-            Step::Acquire { connection, quantity, counter, basis, fiat_fee, acquired_at } => self.acquire(
-                store,
-                draft,
-                Arrival { connection, quantity, counter, basis, fiat_fee, acquired_at },
-            ),
-            Step::Dispose {
-                connection,
-                quantity,
-                fee,
-                fee_account,
-                counter,
-                basis,
-                fiat_fee,
-                realises,
-                lots,
-            } => {
-                let leaving =
-                    Leaving { connection, quantity, fee, fee_account, counter, basis, fiat_fee, realises };
-                self.dispose(store, draft, leaving, &lots)
-            }
+            Step::Acquire(arriving) => self.acquire(store, draft, arriving),
+            Step::Dispose(leaving) => self.dispose(store, draft, leaving),
             Step::Move { from, to, quantity } => self.transfer(store, draft, from, to, quantity),
             Step::TransferFee { connection, quantity, account } => {
                 self.transfer_fee(store, draft, connection, quantity, account)
             }
             Step::FiatFee { connection, fee } => {
-                let value = draft.valuer.convert(store, fee.0, fee.1)?;
+                let value = draft.valuer.fee(store, Some(fee))?;
                 draft.steps.extend(fee_apart(connection, None, Some(fee), value));
                 Ok(())
             }
             Step::FiatTrade { connection, from, to, fee } => {
                 draft.steps.push(BookedStep::FiatTraded { connection, from, to });
-                let value = match fee {
-                    Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
-                    None => Fiat::ZERO,
-                };
+                let value = draft.valuer.fee(store, fee)?;
                 draft.steps.extend(fee_apart(connection, None, fee, value));
                 Ok(())
             }
@@ -128,14 +108,11 @@ impl Booker<'_> {
         &self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
-        arrival: Arrival,
+        arriving: Acquire,
     ) -> Result<(), Stop> {
-        let Arrival { connection, quantity, counter, basis, fiat_fee, acquired_at } = arrival;
+        let Acquire { connection, quantity, counter, basis, fiat_fee, acquired_at } = arriving;
         let value = draft.valuer.value(store, quantity, basis)?;
-        let fee = match fiat_fee {
-            Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
-            None => Fiat::ZERO,
-        };
+        let fee = draft.valuer.fee(store, fiat_fee)?;
         let key = LotKey {
             pool: pool_of(self.settings, connection),
             acquired_at: acquired_at.unwrap_or(draft.key.time),
@@ -155,8 +132,7 @@ impl Booker<'_> {
         &self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
-        leaving: Leaving,
-        named: &[(EventId, Msats)],
+        leaving: Dispose,
     ) -> Result<(), Stop> {
         let need = leaving.quantity.add(leaving.fee)?;
         let pool = pool_of(self.settings, leaving.connection);
@@ -164,11 +140,8 @@ impl Booker<'_> {
             true => draft.valuer.value(store, leaving.quantity, leaving.basis)?,
             false => Fiat::ZERO,
         };
-        let fiat_fee = match leaving.fiat_fee {
-            Some((currency, fee)) => draft.valuer.convert(store, currency, fee)?,
-            None => Fiat::ZERO,
-        };
-        let takes = match named {
+        let fiat_fee = draft.valuer.fee(store, leaving.fiat_fee)?;
+        let takes = match leaving.lots.as_slice() {
             [] => plan_by_method(store, self.settings.method, pool, need)?,
             named => plan_named(store, self.rails, pool, need, named)?,
         };
@@ -248,7 +221,7 @@ impl Booker<'_> {
         {
             return Ok(());
         }
-        let leaving = Leaving {
+        let leaving = Dispose {
             connection,
             quantity,
             fee: Msats::ZERO,
@@ -257,8 +230,9 @@ impl Booker<'_> {
             basis: Basis::Market,
             fiat_fee: None,
             realises: true,
+            lots: Vec::new(),
         };
-        self.dispose(store, draft, leaving, &[])
+        self.dispose(store, draft, leaving)
     }
 
     /// Moves the fee's cost into what arrived; `false` when nothing arrived that could carry it.
@@ -303,28 +277,6 @@ fn last_arrived(store: &mut WriteStore<'_>, effects: &[LotEffect]) -> Result<Opt
         }
     }
     Ok(None)
-}
-
-/// The fields of [`Step::Acquire`].
-struct Arrival {
-    connection: ConnectionNo,
-    quantity: Msats,
-    counter: Counter,
-    basis: Basis,
-    fiat_fee: Option<(Currency, Fiat)>,
-    acquired_at: Option<Timestamp>,
-}
-
-/// The fields of [`Step::Dispose`] but the lots.
-struct Leaving {
-    connection: ConnectionNo,
-    quantity: Msats,
-    fee: Msats,
-    fee_account: Counter,
-    counter: Counter,
-    basis: Basis,
-    fiat_fee: Option<(Currency, Fiat)>,
-    realises: bool,
 }
 
 /// The fiat side of a trade: currency, amount, fee. A fee in another currency than the amount is not part of it.

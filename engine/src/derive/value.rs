@@ -103,8 +103,17 @@ impl<'a> Valuer<'a> {
         }
     }
 
+    /// A fiat fee in the book's currency; nothing where there is none.
+    pub fn fee<T: Readable>(
+        &mut self,
+        store: &mut Store<T>,
+        fee: Option<(Currency, Fiat)>,
+    ) -> Result<Fiat, Stop> {
+        fee.map_or(Ok(Fiat::ZERO), |(currency, amount)| self.convert(store, currency, amount))
+    }
+
     /// `amount` of `currency` in the book's currency, through bitcoin's price in both.
-    pub fn convert<T: Readable>(
+    fn convert<T: Readable>(
         &mut self,
         store: &mut Store<T>,
         currency: Currency,

@@ -111,45 +111,53 @@ pub enum Counter {
     ExchangeFees,
 }
 
+/// Bitcoin that comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acquire {
+    /// Where it arrives.
+    pub connection: ConnectionNo,
+    /// How much.
+    pub quantity: Msats,
+    /// From which account.
+    pub counter: Counter,
+    /// What it cost in total, without `fiat_fee`.
+    pub basis: Basis,
+    /// Fiat fee that adds to the cost (a buy).
+    pub fiat_fee: Option<(Currency, Fiat)>,
+    /// Acquisition date when it is not the event's own (opening balance, gift).
+    pub acquired_at: Option<Timestamp>,
+}
+
+/// Bitcoin that leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dispose {
+    /// Where it leaves.
+    pub connection: ConnectionNo,
+    /// How much, without fee.
+    pub quantity: Msats,
+    /// Bitcoin fee that leaves with it.
+    pub fee: Msats,
+    /// The expense account of that fee.
+    pub fee_account: Counter,
+    /// To which account.
+    pub counter: Counter,
+    /// Gross proceeds of the quantity.
+    pub basis: Basis,
+    /// Fiat fee that comes off gross proceeds (a sell).
+    pub fiat_fee: Option<(Currency, Fiat)>,
+    /// Whether a gain is realised (a gift given has none).
+    pub realises: bool,
+    /// Specific identification: (acquiring event id, quantity), in order; empty: by the method.
+    pub lots: Vec<(EventId, Msats)>,
+}
+
 /// One effect of an event. Steps of an event apply in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Bitcoin comes in and opens a lot.
-    Acquire {
-        /// Where it arrives.
-        connection: ConnectionNo,
-        /// How much.
-        quantity: Msats,
-        /// From which account.
-        counter: Counter,
-        /// What it cost in total, without `fiat_fee`.
-        basis: Basis,
-        /// Fiat fee that adds to the cost (a buy).
-        fiat_fee: Option<(Currency, Fiat)>,
-        /// Acquisition date when it is not the event's own (opening balance, gift).
-        acquired_at: Option<Timestamp>,
-    },
+    Acquire(Acquire),
     /// Bitcoin leaves and uses lots.
-    Dispose {
-        /// Where it leaves.
-        connection: ConnectionNo,
-        /// How much, without fee.
-        quantity: Msats,
-        /// Bitcoin fee that leaves with it.
-        fee: Msats,
-        /// The expense account of that fee.
-        fee_account: Counter,
-        /// To which account.
-        counter: Counter,
-        /// Gross proceeds of the quantity.
-        basis: Basis,
-        /// Fiat fee that comes off gross proceeds (a sell).
-        fiat_fee: Option<(Currency, Fiat)>,
-        /// Whether a gain is realised (a gift given has none).
-        realises: bool,
-        /// Specific identification: (acquiring event id, quantity), in order; empty: by the method.
-        lots: Vec<(EventId, Msats)>,
-    },
+    Dispose(Dispose),
     /// Bitcoin moves between own places; lots keep date and cost.
     Move {
         /// Leaves here.

@@ -18,7 +18,7 @@ pub use account::{Account, Amount, Posting};
 pub use annotation::{Annotation, AnnotationEdit};
 pub use chain::{ChainInput, ChainOutput, ChainStatus, ChainView};
 pub use connection::{Connection, Rail};
-pub use event::{Basis, Counter, Event, EventKind, Step};
+pub use event::{Acquire, Basis, Counter, Dispose, Event, EventKind, Step};
 pub use journal::{BookedDisposal, BookedStep, JournalRow, RowStatus, Slice, Text, Valuation, ValueSource};
 pub use lot::{LotEffect, LotKey, OpenLot, Term, UsePurpose, origin_of};
 pub use quarantine::Quarantine;

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{event_id, sorted_connections, with_rank};
+use super::{event_id, sorted_connections};
 use crate::id::{ConnectionNo, EventKey, Rank};
 use crate::model::{
-    Basis, ChainStatus, ChainView, Counter, Event, EventKind, Quarantine, Record, RecordBody, Step,
+    Acquire, Basis, ChainStatus, ChainView, Counter, Dispose, Event, EventKind, Quarantine, Record,
+    RecordBody, Step,
 };
 use crate::money::Msats;
 
@@ -27,7 +28,7 @@ pub(super) fn event(component: &[Record]) -> Option<Event> {
     let place = confirmed(component)?;
     let steps = flows(component).and_then(|flows| steps(&flows));
     Some(Event {
-        key: with_rank(place, rank(&steps)),
+        key: EventKey { rank: rank(&steps), ..place },
         kind: EventKind::Transaction,
         connections: sorted_connections(component.iter().map(|record| record.connection)),
         steps,
@@ -65,7 +66,7 @@ const POSITION_BITS: u32 = 24;
 /// All that spends shares one rank, so that the chain's own order decides: it never spends what has not arrived.
 fn rank(steps: &Result<Vec<Step>, Quarantine>) -> Rank {
     match steps {
-        Ok(steps) if steps.iter().all(|step| matches!(step, Step::Acquire { .. })) => Rank::Receipt,
+        Ok(steps) if steps.iter().all(|step| matches!(step, Step::Acquire(_))) => Rank::Receipt,
         _ => Rank::Transfer,
     }
 }
@@ -132,13 +133,15 @@ pub(super) fn flows(component: &[Record]) -> Result<Flows, Quarantine> {
 /// The steps of a transaction nobody else has a record of.
 pub(super) fn steps(flows: &Flows) -> Result<Vec<Step>, Quarantine> {
     if flows.senders.is_empty() {
-        let receive = |&(connection, quantity): &(ConnectionNo, Msats)| Step::Acquire {
-            connection,
-            quantity,
-            counter: Counter::IncomeExternal,
-            basis: Basis::Market,
-            fiat_fee: None,
-            acquired_at: None,
+        let receive = |&(connection, quantity): &(ConnectionNo, Msats)| {
+            Step::Acquire(Acquire {
+                connection,
+                quantity,
+                counter: Counter::IncomeExternal,
+                basis: Basis::Market,
+                fiat_fee: None,
+                acquired_at: None,
+            })
         };
         return Ok(flows.receivers.iter().map(receive).collect());
     }
@@ -171,7 +174,7 @@ pub(super) fn outgoing(
     let spends = purse.take(external)?;
     let mut fees: BTreeMap<ConnectionNo, Msats> = purse.take(fee)?.into_iter().collect();
     let mut spend = |connection, quantity, fee| {
-        steps.push(Step::Dispose {
+        steps.push(Step::Dispose(Dispose {
             connection,
             quantity,
             fee,
@@ -181,7 +184,7 @@ pub(super) fn outgoing(
             fiat_fee: None,
             realises: true,
             lots: Vec::new(),
-        })
+        }))
     };
     for (connection, quantity) in spends {
         let fee = fees.remove(&connection).unwrap_or_default();

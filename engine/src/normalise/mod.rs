@@ -11,7 +11,7 @@ mod plain;
 
 pub use identity::{place, shared_identities};
 
-use crate::id::{ConnectionNo, EventId, EventKey};
+use crate::id::{ConnectionNo, EventId};
 use crate::model::{Event, Rail, Record, RecordBody};
 
 /// Which account family a connection's bitcoin sits in.
@@ -44,9 +44,4 @@ fn sorted_connections(of: impl IntoIterator<Item = ConnectionNo>) -> Vec<Connect
     connections.sort_unstable();
     connections.dedup();
     connections
-}
-
-fn with_rank(mut key: EventKey, rank: crate::id::Rank) -> EventKey {
-    key.rank = rank;
-    key
 }

@@ -4,7 +4,8 @@ use super::identity::plain_rank;
 use super::{Rails, sorted_connections};
 use crate::id::{ConnectionNo, EventId, EventKey, trailing_number};
 use crate::model::{
-    Basis, Counter, Event, EventKind, PlainKind, PlainRecord, Quarantine, Rail, Record, Side, Step, Text,
+    Acquire, Basis, Counter, Dispose, Event, EventKind, PlainKind, PlainRecord, Quarantine, Rail, Record,
+    Side, Step, Text,
 };
 use crate::money::{Currency, Fiat, Msats, Rounding, muldiv};
 
@@ -88,7 +89,7 @@ fn steps(connection: ConnectionNo, plain: &PlainRecord, rail: Rail) -> Result<Ve
     };
     // A receipt's bitcoin fee leaves after the quantity arrived.
     let fee = match main {
-        Step::Acquire { .. } if !plain.fee.is_zero() => Some(fee_step(connection, plain, rail)),
+        Step::Acquire(_) if !plain.fee.is_zero() => Some(fee_step(connection, plain, rail)),
         _ => None,
     };
     Ok(std::iter::once(main).chain(fee).collect())
@@ -101,7 +102,7 @@ fn fee_step(connection: ConnectionNo, plain: &PlainRecord, rail: Rail) -> Step {
         muldiv(value.get().into(), fee, whole, Rounding::HalfEven).and_then(|share| i64::try_from(share).ok())
     };
     let stated = plain.value.and_then(|(currency, value)| Some((currency, Fiat::new(share(value)?))));
-    Step::Dispose {
+    Step::Dispose(Dispose {
         connection,
         quantity: plain.fee,
         fee: Msats::ZERO,
@@ -111,18 +112,18 @@ fn fee_step(connection: ConnectionNo, plain: &PlainRecord, rail: Rail) -> Step {
         fiat_fee: None,
         realises: true,
         lots: Vec::new(),
-    }
+    })
 }
 
 fn acquire(connection: ConnectionNo, plain: &PlainRecord, counter: Counter, basis: Basis) -> Step {
-    Step::Acquire {
+    Step::Acquire(Acquire {
         connection,
         quantity: plain.quantity,
         counter,
         basis,
         fiat_fee: plain.fee_fiat,
         acquired_at: plain.acquired_at,
-    }
+    })
 }
 
 pub(super) fn dispose(
@@ -133,7 +134,7 @@ pub(super) fn dispose(
     realises: bool,
 ) -> Step {
     let lots = plain.extra.as_deref().map_or(&[][..], |extra| extra.lots.as_slice());
-    Step::Dispose {
+    Step::Dispose(Dispose {
         connection,
         quantity: plain.quantity,
         fee: plain.fee,
@@ -143,7 +144,7 @@ pub(super) fn dispose(
         fiat_fee: plain.fee_fiat,
         realises,
         lots: lots.iter().map(|(id, quantity)| (EventId::from_text(id.clone()), *quantity)).collect(),
-    }
+    })
 }
 
 /// A `trade` row: its two sides decide what it is.
