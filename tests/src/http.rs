@@ -206,8 +206,8 @@ mod tests {
         answer: &'static str,
         act: impl FnOnce(Client) -> Result<Response>,
     ) -> (String, Result<Response>) {
-        let port = free_port().unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = vec![0; 64 * 1024];

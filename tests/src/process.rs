@@ -3,12 +3,11 @@
 //! A [`Supervised`] child writes its output to files, so it can never block on a full pipe and a failed wait can quote
 //! what it said. Dropping it kills it. Signals go through the `kill` command, because `unsafe` is forbidden here.
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,23 +15,32 @@ use crate::error::{HarnessError, Result};
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// Ports already handed out, so that two parallel tests never get the same one before either has bound it.
-static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// Where ports are taken from: below the range from which the kernel draws the local ends of connections
+/// (`ip_local_port_range`, 32768 and up where nobody changed it). A port found there by binding port 0 can be
+/// taken by any connection before its server binds it.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// A loopback TCP port that is free now and that this process has not handed out before.
+/// How many ports this process has looked at.
+static LOOKED_AT: AtomicU16 = AtomicU16::new(0);
+
+/// A loopback TCP port that is free now, that this process has not handed out before, and that no connection
+/// is given by the kernel.
 ///
 /// # Errors
-/// When no socket can be bound.
+/// When no port is free.
 pub fn free_port() -> Result<u16> {
-    let mut handed_out =
-        HANDED_OUT.lock().map_err(|_| HarnessError::Failed("port list is poisoned".into()))?;
-    loop {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(HarnessError::io("find a free port"))?;
-        let port = listener.local_addr().map_err(HarnessError::io("read the port"))?.port();
-        if handed_out.insert(port) {
+    let span = u32::from(PORTS.end - PORTS.start);
+    // Processes start far apart, so that two test programs at once rarely look at the same port.
+    let start = std::process::id().wrapping_mul(977);
+    for _ in 0..span {
+        let step = u32::from(LOOKED_AT.fetch_add(1, Ordering::Relaxed));
+        let offset = u16::try_from(start.wrapping_add(step) % span).unwrap_or_default();
+        let port = PORTS.start + offset;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
     }
+    Err(HarnessError::Failed(format!("no free port in {PORTS:?}")))
 }
 
 /// Asks `ready` every 20 ms until it yields a value.
@@ -243,7 +251,7 @@ mod tests {
 
     #[test]
     fn ports_are_handed_out_once() {
-        let ports: BTreeSet<_> = (0..50).map(|_| free_port().unwrap()).collect();
+        let ports: std::collections::BTreeSet<_> = (0..50).map(|_| free_port().unwrap()).collect();
         assert_eq!(ports.len(), 50);
     }
 }
