@@ -6,10 +6,11 @@ use super::booking::Booker;
 use super::pools::Pools;
 use super::rewind::rewind;
 use super::scan::Scan;
+use super::switch::Switch;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
 use crate::journal::{Sign, apply, effects, postings};
-use crate::model::{BookedStep, JournalRow, LotUse, Quarantine, Rail, RowStatus, Totals};
+use crate::model::{BookedStep, Era, JournalRow, LotUse, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
@@ -46,21 +47,40 @@ pub(crate) fn process(
         store.clear_derived()?;
     }
     let mut totals = store.totals()?;
-    let mut pools = Pools::new(store.booked_settings()?.method);
-    rewind(store, &mut totals, &mut pools, mark, &rails)?;
+    let booked = store.booked_settings()?;
+    let booked = Era::all(&booked, &Zone::named(&booked.timezone)?)?;
+    let mut pools = Pools::new(booked.last().map_or(settings.method, |era| era.method));
+    rewind(store, &mut totals, &mut pools, mark, &rails, &booked)?;
     pools.finish(store)?;
+    let eras = Era::all(&settings, &zone)?;
+    let (begun, coming) = eras.split_at(Era::begun_before(&eras, mark));
+    let now = begun.last().map_or((settings.method, settings.lot_scope), |era| (era.method, era.lot_scope));
     let mut booker = Booker {
         settings: &settings,
         zone: &zone,
         rails: &rails,
         rates: Default::default(),
-        pools: Pools::new(settings.method),
-        lot_scope: settings.lot_scope,
+        pools: Pools::new(now.0),
+        lot_scope: now.1,
     };
+    let mut coming = coming.iter().peekable();
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
     let mut scan = Scan::starting(mark);
-    while let Some(event) = scan.next(store, &rails)? {
+    loop {
+        let event = scan.next(store, &rails)?;
+        while let Some(era) =
+            coming.next_if(|era| event.as_ref().is_none_or(|event| era.from <= event.key.time))
+        {
+            let mut switch = Switch::into(store, &mut booker, &totals, era)?;
+            while let Some((key, row)) = switch.next(store, &mut booker)? {
+                let row = add(store, &mut booker.pools, &mut totals, &key, row, &rails)?;
+                replayed += 1;
+                entries += u64::from(row.status == RowStatus::Booked);
+                store.put_journal_row(&key, &row)?;
+            }
+        }
+        let Some(event) = event else { break };
         if replayed.is_multiple_of(1024) && cancelled() {
             return Err(Error::Cancelled);
         }
@@ -144,7 +164,7 @@ fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
         BookedStep::FiatFee { value, .. } => size(value.get()),
         // A moved slice leaves one pool and enters another.
         BookedStep::Moved { slices, .. } => 2 * used(slices),
-        BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
+        BookedStep::Dealt { slices, .. } | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
         BookedStep::FiatTraded { .. } => 0,
     });
     sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || amounts.sum::<i128>() > HALF

@@ -8,8 +8,10 @@ mod booking;
 mod intake;
 mod lookup;
 mod pools;
+mod ranks;
 mod rewind;
 mod scan;
+mod switch;
 mod value;
 
 pub use advance::Outcome;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::lookup::locate_event;
+use super::ranks::{acquired_unit, rank_lots};
 use super::value::Stop;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
@@ -19,13 +20,20 @@ use crate::store::{Readable, Store, WriteStore};
 pub(super) struct Pools {
     /// How lots are ordered.
     pub method: Method,
+    /// Whether the keys of open lots hold their unit cost.
+    ranked: bool,
     /// Pools that keep one cost, as they stand; written when the replay ends.
     held: BTreeMap<Option<ConnectionNo>, PoolCost>,
 }
 
 impl Pools {
     pub fn new(method: Method) -> Self {
-        Pools { method, held: BTreeMap::new() }
+        Pools { method, ranked: method.ranks(), held: BTreeMap::new() }
+    }
+
+    /// Gives every open lot a key with its unit cost, or without.
+    pub fn rank(&mut self, store: &mut WriteStore<'_>, ranked: bool) -> Result<()> {
+        if std::mem::replace(&mut self.ranked, ranked) == ranked { Ok(()) } else { rank_lots(store, ranked) }
     }
 
     /// Writes what is kept in memory.
@@ -148,7 +156,11 @@ impl Pools {
         let mut found: Vec<OpenLot> = Vec::new();
         for effect in effects(&event.key, &row)? {
             let LotEffect::Opened(OpenLot { key, .. }) = effect else { continue };
-            let unit = key.unit.filter(|_| self.method.ranks());
+            let unit = match key.unit {
+                _ if !self.method.ranks() => None,
+                None => Some(acquired_unit(store, &key)?),
+                known => known,
+            };
             let prefix = LotKey { pool, unit, ..key }.acquisition_bytes();
             let mut from = prefix.clone();
             while let Some((raw, open)) = store.next_lot(&from, &prefix)? {

@@ -3,18 +3,20 @@
 use super::pools::Pools;
 use crate::error::Result;
 use crate::journal::{Sign, apply, effects, postings};
-use crate::model::Totals;
+use crate::model::{Era, EventKind, Totals};
 use crate::normalise::Rails;
 use crate::store::WriteStore;
 use crate::time::Timestamp;
 
-/// Removes every journal row at or after `mark` with its lot effects and its part of the totals.
+/// Removes every journal row at or after `mark` with its lot effects and its part of the totals, back through the
+/// `eras` it was made in.
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
     totals: &mut Totals,
     pools: &mut Pools,
     mark: Timestamp,
     rails: Rails<'_>,
+    eras: &[Era],
 ) -> Result<u64> {
     if store.next_journal(&[])?.is_none_or(|(first, _)| first.time >= mark) {
         // Nothing stays: undoing row by row would end in the same empty tables.
@@ -28,10 +30,18 @@ pub(super) fn rewind(
         if key.time < mark {
             break;
         }
+        if let Some(era) = Era::at(eras, key.time) {
+            pools.method = era.method;
+        }
+        // While lots change pools, none is ranked.
+        pools.rank(store, row.kind != EventKind::LotAllocation && pools.method.ranks())?;
         pools.undo(store, &effects(&key, &row)?)?;
         apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;
+    }
+    if let Some(era) = eras.get(Era::begun_before(eras, mark) - 1) {
+        pools.rank(store, era.method.ranks())?;
     }
     Ok(removed)
 }

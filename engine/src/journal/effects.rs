@@ -34,12 +34,9 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
                 effects.extend(slices.map(|slice| LotEffect::Used { slice: slice.used.clone(), purpose }));
             }
             BookedStep::Moved { to, slices, .. } => {
-                let uses = slices.iter().cloned();
-                effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::Move }));
-                for slice in slices {
-                    effects.push(LotEffect::Opened(arrived(key, slice, Some(*to), numbers.moved()?)));
-                }
+                moved(&mut effects, key, slices, Some(*to), &mut numbers)?
             }
+            BookedStep::Dealt { to, slices } => moved(&mut effects, key, slices, *to, &mut numbers)?,
             BookedStep::CarriedFee { slices, heir, .. } => {
                 let uses = slices.iter().cloned();
                 effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }));
@@ -50,6 +47,22 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
         }
     }
     Ok(effects)
+}
+
+/// Slices taken, and opened again in the pool they came into.
+fn moved(
+    effects: &mut Vec<LotEffect>,
+    key: &EventKey,
+    slices: &[LotUse],
+    to: Option<ConnectionNo>,
+    numbers: &mut Numbers,
+) -> Result<()> {
+    let uses = slices.iter().cloned();
+    effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::Move }));
+    for slice in slices {
+        effects.push(LotEffect::Opened(arrived(key, slice, to, numbers.moved()?)));
+    }
+    Ok(())
 }
 
 /// How many lots an event has opened, and how many slices it has moved.

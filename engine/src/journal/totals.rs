@@ -132,9 +132,10 @@ fn open(totals: &mut Totals, step: &BookedStep, sign: Sign) -> Result<()> {
             (disposal.quantity.add(disposal.fee)?, cost, sign.opposite())
         }
         BookedStep::CarriedFee { quantity, .. } => (*quantity, Fiat::ZERO, sign.opposite()),
-        BookedStep::Moved { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {
-            return Ok(());
-        }
+        BookedStep::Moved { .. }
+        | BookedStep::Dealt { .. }
+        | BookedStep::FiatFee { .. }
+        | BookedStep::FiatTraded { .. } => return Ok(()),
     };
     totals.open_quantity = sign.btc(totals.open_quantity, quantity)?;
     totals.open_cost = sign.fiat(totals.open_cost, cost)?;
