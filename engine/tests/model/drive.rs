@@ -62,7 +62,7 @@ impl World {
             wallets: [4, 5].into_iter().filter(|no| self.stays(*no)).collect(),
             rates: self.rates.iter().map(|(currency, at, price)| (*currency, *at, price[1])).collect(),
             remarks: self.remarks.iter().map(|(id, remark)| (id.clone(), &remark[1])).collect(),
-            policy: self.policy[1],
+            policy: self.policy[1].clone(),
         }
     }
 
@@ -171,7 +171,7 @@ impl World {
                 }
             }
             Op::Policy(version) => {
-                book.set_settings(now(), &settings(self.policy[*version])).map_err(|e| failed(&e))?;
+                book.set_settings(now(), &settings(&self.policy[*version])).map_err(|e| failed(&e))?;
             }
             Op::Process(full) => {
                 book.process(now(), *full, &|| false).map_err(|e| failed(&e))?;
@@ -196,14 +196,20 @@ fn price(cents: i64) -> Rate {
     Rate::from_decimal(format!("{}.{:02}", cents / 100, cents % 100).parse().unwrap()).unwrap()
 }
 
-pub fn settings(policy: Policy) -> Settings {
+pub fn settings(policy: &Policy) -> Settings {
+    assert_eq!(policy.refused(), None);
     Settings {
-        method: if policy.lifo { Method::Lifo } else { Method::Fifo },
+        method: method(policy.method.name()),
         lot_scope: if policy.by_connection { LotScope::Connection } else { LotScope::Universal },
         fee_treatment: if policy.carry_basis { FeeTreatment::CarryBasis } else { FeeTreatment::Dispose },
-        timezone: if policy.east { "Etc/GMT-10".into() } else { "UTC".into() },
+        timezone: if policy.east == 0 { "UTC".into() } else { "Etc/GMT-10".into() },
         ..Settings::default()
     }
+}
+
+/// The engine's method of this name on the surface.
+pub fn method(name: &str) -> Method {
+    [Method::Fifo, Method::Lifo].into_iter().find(|method| method.name() == name).unwrap()
 }
 
 fn shuffle<T>(items: &mut [T], from: &mut Choices<'_>) {
@@ -249,6 +255,7 @@ pub fn books(book: &Book) -> Books {
             for slice in disposal.slices.iter().filter(|_| disposal.realises) {
                 books.gains.push(Gain {
                     event: key.id.to_string(),
+                    at: key.time.as_micros() / 1_000_000,
                     conn: disposal.connection.0,
                     lot: slice.lot.lot_id(),
                     acquired: slice.lot.acquired_at.as_micros() / 1_000_000,
@@ -256,6 +263,7 @@ pub fn books(book: &Book) -> Books {
                     gross: slice.gross.get().into(),
                     fee: slice.fiat_fee.get().into(),
                     cost: slice.cost.get().into(),
+                    basis: slice.cost.get().into(),
                     long: slice.term == Term::Long,
                 });
             }
