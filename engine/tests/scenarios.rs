@@ -19,10 +19,13 @@ use std::path::{Path, PathBuf};
 use nacre_engine::Error;
 use nacre_engine::book::{Book, NewConnection, RatePoint};
 use nacre_engine::id::EventId;
-use nacre_engine::model::{AnnotationEdit, FeeTreatment, LotScope, Rail, Settings};
-use nacre_engine::money::Rate;
+use nacre_engine::model::{
+    Allocation, AnnotationEdit, FeeTreatment, LotScope, Method, Policy, Rail, Settings,
+};
+use nacre_engine::money::{Msats, Rate};
 use nacre_engine::reports::Range;
 use nacre_engine::time::Timestamp;
+use rust_decimal::Decimal;
 use story::Telling;
 
 fn now() -> Timestamp {
@@ -40,10 +43,10 @@ impl Story {
         match words.as_slice() {
             ["connection", name, rail] => self.connection(name, rail),
             ["policy", pairs @ ..] => {
-                self.book.set_settings(now(), &self.changed(pairs)).unwrap();
+                self.book.set_settings(now(), &self.changed(pairs, body)).unwrap();
             }
             ["refuses", wanted, "policy", pairs @ ..] => {
-                match self.book.set_settings(now(), &self.changed(pairs)) {
+                match self.book.set_settings(now(), &self.changed(pairs, body)) {
                     Err(Error::Invalid { field, .. }) => assert_eq!(field, *wanted, "{title}"),
                     other => panic!("== {title} went {other:?}"),
                 }
@@ -72,13 +75,16 @@ impl Story {
         self.book.add_connection(now(), new).unwrap();
     }
 
-    fn changed(&self, pairs: &[&str]) -> Settings {
+    /// The settings after a change. With `from=` it is one of a later day, which otherwise goes on as the one before.
+    fn changed(&self, pairs: &[&str], body: &str) -> Settings {
         let mut settings = self.book.snapshot().unwrap().settings().unwrap();
+        let (mut from, mut method, mut scope) = (None, None, None);
         for pair in pairs {
             match pair.split_once('=').unwrap() {
-                ("method", word) => settings.method = model::drive::method(word),
-                ("scope", "universal") => settings.lot_scope = LotScope::Universal,
-                ("scope", "connection") => settings.lot_scope = LotScope::Connection,
+                ("from", day) => from = Some(day.parse().unwrap()),
+                ("method", word) => method = Method::named(word),
+                ("scope", "universal") => scope = Some(LotScope::Universal),
+                ("scope", "connection") => scope = Some(LotScope::Connection),
                 ("transfer_fee", "dispose") => settings.fee_treatment = FeeTreatment::Dispose,
                 ("transfer_fee", "carry_basis") => settings.fee_treatment = FeeTreatment::CarryBasis,
                 ("timezone", zone) => settings.timezone = zone.into(),
@@ -86,7 +92,25 @@ impl Story {
                 _ => panic!("{pair} is not a policy"),
             }
         }
+        let last = settings.policies.last();
+        let before = last.map_or((settings.method, settings.lot_scope), |last| (last.method, last.lot_scope));
+        if let Some(from) = from {
+            let (method, lot_scope) = (method.unwrap_or(before.0), scope.unwrap_or(before.1));
+            let allocation = body.lines().skip(1).map(|line| self.allocation(line)).collect();
+            settings.policies.push(Policy { from, method, lot_scope, allocation });
+        } else {
+            settings.method = method.unwrap_or(settings.method);
+            settings.lot_scope = scope.unwrap_or(settings.lot_scope);
+        }
         settings
+    }
+
+    fn allocation(&self, line: &str) -> Allocation {
+        let cells: Vec<&str> = line.split(',').collect();
+        let connection = self.book.snapshot().unwrap().connection(cells[1]).unwrap().no;
+        let btc: Decimal = cells[2].parse().unwrap();
+        let quantity = Msats::new((btc * Decimal::from(100_000_000_000u64)).try_into().unwrap());
+        Allocation { lot: cells[0].to_owned(), connection, quantity }
     }
 
     fn rates(&self, body: &str) {

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use nacre_engine::Error;
 use nacre_engine::book::{Book, NewConnection, RatePoint};
 use nacre_engine::id::{ConnectionNo, EventId};
+use nacre_engine::journal::basis;
 use nacre_engine::model::{
-    Account, AnnotationEdit, Asset, BookedStep, FeeTreatment, LotScope, Method, RowStatus, Settings, Term,
+    Account, Allocation, AnnotationEdit, Asset, BookedStep, FeeTreatment, LotScope, Method, RowStatus,
+    Settings, Term,
 };
-use nacre_engine::money::Rate;
+use nacre_engine::money::{Msats, Rate};
 use nacre_engine::reports::Range;
 use nacre_engine::time::Timestamp;
 
+use super::naive::calendar::civil;
 use super::naive::{Books, Facts, Gain, Open};
-use super::world::{CONNECTIONS, Choices, HEADER, Policy, Row, World};
+use super::world::{CONNECTIONS, Choices, Dated, HEADER, Policy, Row, World};
 
 /// One operation on a book.
 #[derive(Clone, Debug)]
@@ -199,17 +202,28 @@ fn price(cents: i64) -> Rate {
 pub fn settings(policy: &Policy) -> Settings {
     assert_eq!(policy.refused(), None);
     Settings {
-        method: method(policy.method.name()),
+        method: Method::named(policy.method.name()).unwrap(),
         lot_scope: if policy.by_connection { LotScope::Connection } else { LotScope::Universal },
         fee_treatment: if policy.carry_basis { FeeTreatment::CarryBasis } else { FeeTreatment::Dispose },
         timezone: if policy.east == 0 { "UTC".into() } else { "Etc/GMT-10".into() },
+        policies: policy.later.iter().map(from_a_day).collect(),
         ..Settings::default()
     }
 }
 
-/// The engine's method of this name on the surface.
-pub fn method(name: &str) -> Method {
-    [Method::Fifo, Method::Lifo].into_iter().find(|method| method.name() == name).unwrap()
+fn from_a_day(dated: &Dated) -> nacre_engine::model::Policy {
+    let (year, month, day) = civil(dated.day);
+    let row = |(lot, no, msat): &(String, u32, i128)| Allocation {
+        lot: lot.clone(),
+        connection: ConnectionNo(*no),
+        quantity: Msats::new(*msat as i64),
+    };
+    nacre_engine::model::Policy {
+        from: jiff::civil::date(year as i16, month as i8, day as i8),
+        method: Method::named(dated.method.name()).unwrap(),
+        lot_scope: if dated.by_connection { LotScope::Connection } else { LotScope::Universal },
+        allocation: dated.allocation.iter().map(row).collect(),
+    }
 }
 
 fn shuffle<T>(items: &mut [T], from: &mut Choices<'_>) {
@@ -257,13 +271,13 @@ pub fn books(book: &Book) -> Books {
                     event: key.id.to_string(),
                     at: key.time.as_micros() / 1_000_000,
                     conn: disposal.connection.0,
-                    lot: slice.lot.lot_id(),
-                    acquired: slice.lot.acquired_at.as_micros() / 1_000_000,
-                    msat: slice.quantity.get().into(),
+                    lot: slice.used.lot.lot_id(),
+                    acquired: slice.used.lot.acquired_at.as_micros() / 1_000_000,
+                    msat: slice.used.quantity.get().into(),
                     gross: slice.gross.get().into(),
                     fee: slice.fiat_fee.get().into(),
-                    cost: slice.cost.get().into(),
-                    basis: slice.cost.get().into(),
+                    cost: slice.used.cost.get().into(),
+                    basis: basis(slice).unwrap().get().into(),
                     long: slice.term == Term::Long,
                 });
             }

@@ -281,11 +281,13 @@ impl Keeper<'_> {
     }
 
     fn take_named(&mut self, conn: u32, named: &[(String, i128)]) -> Outcome<Vec<Lot>> {
+        if self.method.is_pooled() {
+            return Err("conflicting_link");
+        }
         let mut slices = Vec::new();
         for (id, msat) in named {
-            // Where lots have no cost of their own, none can be named.
             let mut of = queue(&self.stock.lots, self.pool(conn), Method::Fifo);
-            of.retain(|at| self.stock.lots[*at].origin.3 == *id && !self.method.is_pooled());
+            of.retain(|at| self.stock.lots[*at].origin.3 == *id);
             slices.extend(take_from(&mut self.stock.lots, &of, *msat).ok_or("lot_unavailable")?);
         }
         Ok(slices)
