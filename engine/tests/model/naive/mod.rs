@@ -12,7 +12,7 @@ mod switch;
 use std::collections::BTreeMap;
 
 use self::calendar::is_long;
-use self::orders::{Lot, apportion, queue, take_from};
+use self::orders::{Lot, apportion, by_price, queue, take_from};
 use self::section104::Leave;
 use super::events::{Event, Money, Outcome, Place, Step, events};
 use super::world::{Method, Policy, Remark, Row, Tx};
@@ -34,7 +34,7 @@ pub struct Facts<'a> {
 pub struct Books {
     /// In the order of the books.
     pub gains: Vec<Gain>,
-    /// In the order of pools and lots.
+    /// In the order of pools and lots; where the method ranks lots, by rank first.
     pub open: Vec<Open>,
     /// Connection and asset → net, in msat or minor units; zero balances left out.
     pub balances: BTreeMap<(u32, String), i128>,
@@ -394,6 +394,10 @@ impl Keeper<'_> {
     fn finish(mut self) -> (Books, Tally) {
         let Stock { mut lots, costs, bought, left, mut given } = self.stock;
         lots.sort_by(|a, b| a.order().cmp(&b.order()));
+        if matches!(self.method, Method::Hifo | Method::Lofo) {
+            // Listed as they rank, the cheapest first.
+            lots.sort_by(|a, b| a.pool.cmp(&b.pool).then(by_price(a, b)));
+        }
         self.books.balances.retain(|_, net| *net != 0);
         match self.method {
             Method::Average => self.books.open = average::open(&lots, &costs),

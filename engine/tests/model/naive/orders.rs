@@ -45,7 +45,7 @@ impl Lot {
 }
 
 /// Cost per unit as acquired, compared without dividing.
-fn by_price(a: &Lot, b: &Lot) -> Ordering {
+pub(super) fn by_price(a: &Lot, b: &Lot) -> Ordering {
     (a.price.0 * b.price.1).cmp(&(b.price.0 * a.price.1))
 }
 
