@@ -107,6 +107,7 @@ fn compare<T: Readable>(
     compare_rows("quarantine", &mut stored.quarantine, &mut rebuilt.quarantine, end.as_deref(), report)?;
     if mark.is_none() {
         report.open_lots = compare_rows("open lots", &mut stored.lots, &mut rebuilt.lots, None, report)?;
+        compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         if stored.totals()? != rebuilt.totals()? {
             report.note("the running totals differ from a rebuild".into());
         }

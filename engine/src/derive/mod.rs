@@ -19,3 +19,4 @@ pub(crate) use advance::process;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
 pub(crate) use lookup::{Located, locate_event, pending_events};
+pub(crate) use switch::allocation_place;

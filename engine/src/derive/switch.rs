@@ -19,9 +19,24 @@ use crate::model::{
 };
 use crate::money::Msats;
 use crate::store::WriteStore;
+use crate::time::{Timestamp, Zone};
 
 /// Lots in one row at most.
 const ROW_LOTS: usize = 500;
+
+/// Sorts before the id of every record of the same rank and order: those begin with `c`, transactions have no order zero.
+const PREFIX: &str = "allocation.";
+
+fn place(time: Timestamp, id: EventId) -> EventKey {
+    EventKey { time, rank: Rank::Receipt, order: 0, id }
+}
+
+/// Where an event of the books themselves stands, if `id` has the form of one.
+pub(crate) fn allocation_place(id: &EventId, zone: &Zone) -> Option<EventKey> {
+    let rest = id.as_str().strip_prefix(PREFIX)?;
+    let day = rest.split_once('.').map_or(rest, |(day, _)| day).parse().ok()?;
+    Some(place(zone.start_of(day).ok()?, id.clone()))
+}
 
 /// An era that begins. Its rows must be written before the next event is booked.
 pub(super) struct Switch<'a> {
@@ -36,7 +51,7 @@ pub(super) struct Switch<'a> {
 
 enum Stage {
     /// The user's word: lots, connections and quantities that all fit.
-    Named(VecDeque<(String, ConnectionNo, Msats)>),
+    Named(Named),
     /// The user's word does not fit.
     Void(String),
     /// The oldest lots to the connections in order, or all pools into one.
@@ -44,6 +59,12 @@ enum Stage {
         dealt: bool,
     },
     Done,
+}
+
+/// The user's allocation, as far as it has not been dealt, and the open parts of the lots it names, oldest first.
+struct Named {
+    rows: VecDeque<(String, ConnectionNo, Msats)>,
+    open: BTreeMap<String, VecDeque<LotKey>>,
 }
 
 impl<'a> Switch<'a> {
@@ -86,9 +107,9 @@ impl<'a> Switch<'a> {
                 status = RowStatus::Quarantined(Quarantine::ConflictingLink { problem });
                 self.stage = Stage::Rule { dealt: false };
             }
-            Stage::Named(rows) => {
-                deal_named(store, booker, &mut row, rows)?;
-                if rows.is_empty() {
+            Stage::Named(named) => {
+                deal_named(store, booker, &mut row, named)?;
+                if named.rows.is_empty() {
                     self.stage = Stage::Rule { dealt: false };
                 }
             }
@@ -126,21 +147,24 @@ impl<'a> Switch<'a> {
     fn key(&self) -> EventKey {
         let day = self.era.day.map(|day| day.to_string()).unwrap_or_default();
         let id = match self.rows {
-            0 => format!("allocation.{day}"),
-            number => format!("allocation.{day}.{number:06}"),
+            0 => format!("{PREFIX}{day}"),
+            number => format!("{PREFIX}{day}.{number:06}"),
         };
-        EventKey { time: self.era.from, rank: Rank::Receipt, order: 0, id: EventId::from_text(id) }
+        place(self.era.from, EventId::from_text(id))
     }
 
     /// Whether the user's allocation fits: each lot is open in the one pool, each connection's balance has room.
     fn named(&mut self, store: &mut WriteStore<'_>) -> Result<Stage> {
         let allocation = &self.era.allocation;
-        let mut open: BTreeMap<&str, i128> = allocation.iter().map(|row| (row.lot.as_str(), 0)).collect();
+        let mut left: BTreeMap<&str, i128> = allocation.iter().map(|row| (row.lot.as_str(), 0)).collect();
+        let mut open: BTreeMap<String, VecDeque<LotKey>> = BTreeMap::new();
         let prefix = LotKey::pool_bytes(None);
         let mut from = prefix.to_vec();
         while let Some((raw, lot)) = store.next_lot(&from, &prefix)? {
-            if let Some(quantity) = open.get_mut(lot.key.lot_id().as_str()) {
+            let id = lot.key.lot_id();
+            if let Some(quantity) = left.get_mut(id.as_str()) {
                 *quantity += i128::from(lot.quantity.get());
+                open.entry(id).or_default().push_back(lot.key);
             }
             from = raw;
             from.push(0);
@@ -149,7 +173,7 @@ impl<'a> Switch<'a> {
         for (number, row) in allocation.iter().enumerate() {
             let quantity = i128::from(row.quantity.get());
             let room = due.entry(row.connection).or_default();
-            let left = open.entry(row.lot.as_str()).or_default();
+            let left = left.entry(row.lot.as_str()).or_default();
             let problem = match (*left < quantity, *room < quantity) {
                 (true, _) => format!("lot {} is not open in that quantity", row.lot),
                 (_, true) => format!("connection {} does not hold that much", row.connection.0),
@@ -166,7 +190,7 @@ impl<'a> Switch<'a> {
         }
         self.due = due;
         let rows = allocation.iter().map(|row| (row.lot.clone(), row.connection, row.quantity));
-        Ok(Stage::Named(rows.collect()))
+        Ok(Stage::Named(Named { rows: rows.collect(), open }))
     }
 }
 
@@ -223,27 +247,21 @@ fn deal_named(
     store: &mut WriteStore<'_>,
     booker: &mut Booker<'_>,
     row: &mut Row<'_>,
-    named: &mut VecDeque<(String, ConnectionNo, Msats)>,
+    named: &mut Named,
 ) -> Result<()> {
-    let prefix = LotKey::pool_bytes(None);
-    while let Some((id, to, need)) = named.front_mut().filter(|_| row.lots < ROW_LOTS) {
-        let mut from = prefix.to_vec();
-        while let Some((raw, lot)) = store.next_lot(&from, &prefix)?.filter(|_| row.lots < ROW_LOTS) {
-            if lot.key.lot_id() == *id {
-                let quantity = lot.quantity.min(*need);
-                *need = need.sub(quantity)?;
-                row.deal(store, booker, lot, quantity, Some(*to))?;
-                if need.is_zero() {
-                    break;
-                }
-            }
-            from = raw;
-            from.push(0);
+    while let Some((id, to, need)) = named.rows.front_mut().filter(|_| row.lots < ROW_LOTS) {
+        let gone = || Error::Corrupt(format!("lot {id} is not open any more"));
+        let parts = named.open.get_mut(id).ok_or_else(gone)?;
+        let key = parts.front().ok_or_else(gone)?;
+        let lot = store.lot(key)?.ok_or_else(gone)?;
+        let quantity = lot.quantity.min(*need);
+        *need = need.sub(quantity)?;
+        if quantity == lot.quantity {
+            parts.pop_front();
         }
+        row.deal(store, booker, lot, quantity, Some(*to))?;
         if need.is_zero() {
-            named.pop_front();
-        } else if row.lots < ROW_LOTS {
-            return Err(Error::Corrupt(format!("lot {id} is not open any more")));
+            named.rows.pop_front();
         }
     }
     Ok(())
