@@ -4,12 +4,12 @@ use super::pools::Pools;
 use super::value::{Rates, Stop, Valuer};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
-use crate::journal::{BasisKind, Numbers, arrived, basis_kind, effects_of, opened_key};
+use crate::journal::{BasisKind, Numbers, arrived, basis_kind, carried, effects_of, opened_key};
 use crate::lots::{Take, apportion};
 use crate::model::{
     Acquire, Annotation, Basis, BookedDisposal, BookedStep, Counter, Dispose, Event, FeeTreatment,
-    JournalRow, LotEffect, LotKey, LotScope, LotUse, OpenLot, Opening, Quarantine, RowStatus, Settings,
-    Slice, Step, Term, UsePurpose,
+    JournalRow, LotEffect, LotKey, LotScope, OpenLot, Opening, Quarantine, RowStatus, Settings, Slice, Step,
+    Term, UsePurpose,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
@@ -272,8 +272,8 @@ impl Booker<'_> {
             self.pools.undo(store, &uses)?;
             return Ok(false);
         };
-        let cost = Fiat::sum(slices.iter().map(|slice: &LotUse| slice.cost))?;
-        self.pools.add_cost(store, &heir, cost)?;
+        let (cost, loss_cost) = carried(&slices)?;
+        self.pools.add_cost(store, &heir, cost, loss_cost)?;
         draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, slices, heir });
         Ok(true)
     }

@@ -196,13 +196,20 @@ impl Pools {
         Err(Error::Corrupt(format!("lot {} is opened twice", lot.key.lot_id())))
     }
 
-    /// Adds cost to an open lot.
-    pub fn add_cost(&mut self, store: &mut WriteStore<'_>, key: &LotKey, cost: Fiat) -> Result<()> {
+    /// Adds cost to an open lot, and `loss_cost` to its second where it has one.
+    pub fn add_cost(
+        &mut self,
+        store: &mut WriteStore<'_>,
+        key: &LotKey,
+        cost: Fiat,
+        loss_cost: Fiat,
+    ) -> Result<()> {
         if self.method.pools_cost() {
             return self.hold(store, key.pool, Msats::ZERO, cost);
         }
         let lot = store.lot(key)?.ok_or_else(|| not_open(key))?;
-        store.put_lot(&OpenLot { cost: lot.cost.add(cost)?, ..lot })?;
+        let loss_cost = lot.loss_cost.map(|known| known.add(loss_cost)).transpose()?;
+        store.put_lot(&OpenLot { cost: lot.cost.add(cost)?, loss_cost, ..lot })?;
         Ok(())
     }
 
@@ -227,8 +234,8 @@ impl Pools {
                     self.hold(store, slice.lot.pool, slice.quantity, slice.cost)?;
                     store.put_lot(&self.kept(before(slice)?))?;
                 }
-                LotEffect::CostAdded { lot, cost } => {
-                    self.add_cost(store, lot, Fiat::ZERO.sub(*cost)?)?;
+                LotEffect::CostAdded { lot, cost, loss_cost } => {
+                    self.add_cost(store, lot, Fiat::ZERO.sub(*cost)?, Fiat::ZERO.sub(*loss_cost)?)?;
                 }
             }
         }

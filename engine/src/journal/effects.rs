@@ -43,13 +43,22 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
             BookedStep::CarriedFee { slices, heir, .. } => {
                 let uses = slices.iter().cloned();
                 effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }));
-                let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
-                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost });
+                let (cost, loss_cost) = carried(slices)?;
+                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost, loss_cost });
             }
             BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
         }
     }
     Ok(effects)
+}
+
+/// The cost that slices carry on, and what of it counts for a loss: basis by basis, where a gift has two.
+///
+/// # Errors
+/// [`Error::Overflow`] when a sum leaves its range.
+pub fn carried(slices: &[LotUse]) -> Result<(Fiat, Fiat)> {
+    let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
+    Ok((cost, Fiat::sum(slices.iter().map(|slice| slice.loss_cost.unwrap_or(slice.cost)))?))
 }
 
 /// How many lots an event has opened, and how many slices it has moved.

@@ -243,6 +243,8 @@ pub enum LotEffect {
         lot: LotKey,
         /// How much.
         cost: Fiat,
+        /// How much to the cost that counts for a loss, if the lot has one.
+        loss_cost: Fiat,
     },
 }
 

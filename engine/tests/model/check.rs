@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nacre_engine::book::Book;
+use nacre_engine::id::ConnectionNo;
 use nacre_engine::journal::{effects, postings};
-use nacre_engine::model::{Amount, LotEffect, LotKey};
+use nacre_engine::model::{Amount, LotEffect, LotKey, Method};
 use nacre_engine::reports::Range;
 
 use super::drive::{self, Op, books, empty_book, printed};
@@ -78,13 +79,17 @@ pub fn agrees_with_the_naive_books(world: &World) -> Law {
     columns_add_up(&book)
 }
 
-/// Per lot, units and cost in = used + open; every entry balances per asset; no lot is used before it was acquired.
+/// Per lot, units and cost in = used + open (where a pool has one cost: cost per pool); every entry balances per asset; no
+/// lot is used before it was acquired, but by the 30 days of one method.
 fn conserved(book: &Book) -> Law {
     let snapshot = book.snapshot().unwrap();
     let connections = snapshot.connections().unwrap();
     let rail =
         |no| connections.iter().find(|c| c.no == no).map_or(nacre_engine::model::Rail::Managed, |c| c.rail);
+    let method = snapshot.booked_settings().unwrap().method;
+    let ahead = if method == Method::UkS104 { 31 * 24 } else { 0 };
     let mut left: HashMap<LotKey, (i128, i128)> = HashMap::new();
+    let mut pools: HashMap<Option<ConnectionNo>, i128> = HashMap::new();
     for row in snapshot.journal(&Range::default()).unwrap() {
         let (key, row) = row.unwrap();
         for effect in effects(&key, &row).unwrap() {
@@ -95,17 +100,19 @@ fn conserved(book: &Book) -> Law {
                 LotEffect::Used { slice, .. } => {
                     (&slice.lot, -i128::from(slice.quantity.get()), -i128::from(slice.cost.get()))
                 }
-                LotEffect::CostAdded { lot, cost } => (lot, 0, i128::from(cost.get())),
+                LotEffect::CostAdded { lot, cost, .. } => (lot, 0, i128::from(cost.get())),
             };
+            let (until, is_later) = (key.time.plus_hours(ahead), lot.origin > key);
             hold!(
-                lot.acquired_at <= key.time && lot.origin <= key,
+                lot.acquired_at <= until && lot.origin.time <= until && (ahead > 0 || !is_later),
                 "{} uses the later lot {}",
                 key.id,
                 lot.lot_id()
             );
             let entry = left.entry(lot.clone()).or_default();
-            *entry = (entry.0 + units, entry.1 + cost);
-            hold!(entry.0 >= 0, "{} takes more than lot {} holds", key.id, lot.lot_id());
+            *entry = (entry.0 + units, entry.1 + if method.pools_cost() { 0 } else { cost });
+            *pools.entry(lot.pool).or_default() += cost;
+            hold!(ahead > 0 || entry.0 >= 0, "{} takes more than lot {} holds", key.id, lot.lot_id());
         }
         let mut sums: BTreeMap<String, i128> = BTreeMap::new();
         for line in postings(&row, &rail).unwrap() {
@@ -119,10 +126,13 @@ fn conserved(book: &Book) -> Law {
     }
     for lot in snapshot.open_lots().unwrap() {
         let lot = lot.unwrap();
-        let open = (i128::from(lot.quantity.get()), i128::from(lot.cost.get()));
+        let cost = i128::from(lot.cost.get());
+        *pools.entry(lot.key.pool).or_default() -= cost;
+        let open = (i128::from(lot.quantity.get()), if method.pools_cost() { 0 } else { cost });
         hold!(left.remove(&lot.key) == Some(open), "lot {} is not conserved", lot.key.lot_id());
     }
     hold!(left.values().all(|rest| *rest == (0, 0)), "used up but not to zero: {left:?}");
+    hold!(pools.values().all(|rest| *rest == 0), "pools whose cost is not conserved: {pools:?}");
     Ok(())
 }
 

@@ -125,7 +125,7 @@ pub struct Built {
 /// The methods of the engine. One more here, and the laws hold the engine to the naive books of it.
 pub const METHODS_BUILT: &[Method] = Method::ALL.split_at(4).0;
 /// What the engine has.
-pub const ENGINE: Built = Built { methods: METHODS_BUILT, dated_policies: false, gift_bases: false };
+pub const ENGINE: Built = Built { methods: METHODS_BUILT, dated_policies: false, gift_bases: true };
 
 /// The policies that vary.
 #[derive(Clone, Debug, PartialEq)]
