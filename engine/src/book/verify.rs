@@ -7,7 +7,7 @@ use crate::derive;
 use crate::error::{Error, Result};
 use crate::id::instant_bytes;
 use crate::store::{BlockMap, Readable, RecordKey, WriteStore, record_from_bytes};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 
 /// What was verified, and everything that is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,9 @@ impl Book {
         let frozen = self.freeze()?;
         let mut report = Verified::default();
         let mut stored = frozen.store()?;
-        let mark = stored.dirty_from()?;
+        let settings = stored.settings()?;
+        let zone = Zone::named(&settings.timezone)?;
+        let mark = stored.dirty_from()?.map(|mark| derive::reach(&settings, &zone, mark));
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
         let outcome = self.write(|store| {

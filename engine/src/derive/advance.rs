@@ -6,11 +6,12 @@ use super::booking::Booker;
 use super::pools::Pools;
 use super::rewind::rewind;
 use super::scan::Scan;
+use super::section104::{Replay, reach};
 use super::switch::Switch;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
 use crate::journal::{Sign, apply, effects, postings};
-use crate::model::{BookedStep, Era, JournalRow, LotUse, Quarantine, Rail, RowStatus, Totals};
+use crate::model::{BookedStep, Era, JournalRow, LotUse, Method, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
@@ -42,6 +43,7 @@ pub(crate) fn process(
     let connections: BTreeMap<ConnectionNo, Rail> =
         store.connections()?.into_iter().map(|connection| (connection.no, connection.rail)).collect();
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
+    let mark = reach(&settings, &zone, mark);
     if mark == Timestamp::MIN {
         // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
         store.clear_derived()?;
@@ -62,11 +64,18 @@ pub(crate) fn process(
         rates: Default::default(),
         pools: Pools::new(now.0),
         lot_scope: now.1,
+        ahead: None,
     };
     let mut coming = coming.iter().peekable();
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
     let mut scan = Scan::starting(mark);
+    if settings.method == Method::UkS104 {
+        let mut replay = Replay::new(store, &mut booker, &mut totals, mark)?;
+        replay.run(store, &mut scan, annotated, cancelled)?;
+        (replayed, entries) = replay.written;
+    }
+    // Where days were matched, nothing is left to scan.
     loop {
         let event = scan.next(store, &rails)?;
         while let Some(era) =
@@ -115,17 +124,22 @@ fn add(
     row: JournalRow,
     rails: Rails<'_>,
 ) -> Result<JournalRow> {
-    let lines = match postings(&row, rails) {
-        Err(Error::Overflow(_)) => return set_aside(store, pools, totals, key, row),
+    if admit(totals, &row, rails)? { Ok(row) } else { set_aside(store, pools, totals, key, row) }
+}
+
+/// Adds a row to the totals; `false` leaves them as they were, having no room for it.
+pub(super) fn admit(totals: &mut Totals, row: &JournalRow, rails: Rails<'_>) -> Result<bool> {
+    let lines = match postings(row, rails) {
+        Err(Error::Overflow(_)) => return Ok(false),
         lines => lines?,
     };
-    let before = near_limits(totals, &row).then(|| totals.clone());
-    match (apply(totals, &row, &lines, Sign::Add), before) {
+    let before = near_limits(totals, row).then(|| totals.clone());
+    match (apply(totals, row, &lines, Sign::Add), before) {
         (Err(Error::Overflow(_)), Some(before)) => {
             *totals = before;
-            set_aside(store, pools, totals, key, row)
+            Ok(false)
         }
-        (added, _) => added.map(|()| row),
+        (added, _) => added.map(|()| true),
     }
 }
 

@@ -11,6 +11,7 @@ mod pools;
 mod ranks;
 mod rewind;
 mod scan;
+mod section104;
 mod switch;
 mod value;
 
@@ -19,4 +20,5 @@ pub(crate) use advance::process;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
 pub(crate) use lookup::{Located, locate_event, pending_events};
+pub(crate) use section104::reach;
 pub(crate) use switch::allocation_place;

@@ -276,7 +276,8 @@ impl Pools {
         Ok(())
     }
 
-    fn held(&mut self, store: &mut WriteStore<'_>, pool: Option<ConnectionNo>) -> Result<PoolCost> {
+    /// What a pool holds, where it keeps the cost.
+    pub fn held(&mut self, store: &mut WriteStore<'_>, pool: Option<ConnectionNo>) -> Result<PoolCost> {
         if let Some(held) = self.held.get(&pool) {
             return Ok(*held);
         }

@@ -25,12 +25,12 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
         match step {
             BookedStep::Acquired { connection: _, quantity, lot, .. } => {
                 let key = opened_key(key, lot, *quantity, numbers.opened()?);
-                let (quantity, cost, loss_cost) = (*quantity, lot.cost, lot.loss_cost);
-                effects.push(LotEffect::Opened(OpenLot { key, quantity, cost, loss_cost }));
+                effects.push(opening(key, lot, *quantity)?);
             }
             BookedStep::Disposed(disposal) => {
                 let purpose = if disposal.realises { UsePurpose::Disposal } else { UsePurpose::Gift };
-                let slices = disposal.slices.iter();
+                // What is taken of a lot to come has no effect here: the lot opens with the rest.
+                let slices = disposal.slices.iter().filter(|slice| slice.used.lot.opened_by() <= key);
                 effects.extend(slices.map(|slice| LotEffect::Used { slice: slice.used.clone(), purpose }));
             }
             BookedStep::Moved { to, slices, .. } => {
@@ -47,6 +47,16 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
         }
     }
     Ok(effects)
+}
+
+/// The lot opens with what nobody had claimed of it; where that is nothing, its pool gets the difference in cost.
+fn opening(key: LotKey, lot: &Opening, quantity: Msats) -> Result<LotEffect> {
+    let (gone, paid) = lot.claimed.unwrap_or((Msats::ZERO, Fiat::ZERO));
+    let (quantity, cost, loss_cost) = (quantity.sub(gone)?, lot.cost.sub(paid)?, lot.loss_cost);
+    Ok(match quantity.is_zero() && !gone.is_zero() {
+        true => LotEffect::CostAdded { lot: key, cost, loss_cost: Fiat::ZERO },
+        false => LotEffect::Opened(OpenLot { key, quantity, cost, loss_cost }),
+    })
 }
 
 /// Slices taken, and opened again in the pool they came into.

@@ -210,6 +210,8 @@ pub struct Opening {
     pub cost: Fiat,
     /// The cost that counts for a loss, where a gift has two.
     pub loss_cost: Option<Fiat>,
+    /// What disposals that stand before it had claimed of it, with its cost (`UK_S104`): the lot opens with the rest.
+    pub claimed: Option<(Msats, Fiat)>,
 }
 
 /// Why a slice of a lot was taken.

@@ -29,4 +29,4 @@ pub use lot::{
 pub use quarantine::Quarantine;
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
 pub use settings::{Allocation, FeeTreatment, LotScope, Method, Policy, Settings};
-pub use totals::{AccountTotal, Asset, GainTotals, Totals};
+pub use totals::{AccountTotal, AcquiredTotals, Asset, GainTotals, Totals};
