@@ -7,18 +7,29 @@ mod advance;
 mod booking;
 mod intake;
 mod lookup;
+mod order;
+mod past;
+mod patch;
 mod pools;
 mod ranks;
+mod reach;
 mod rewind;
 mod scan;
 mod section104;
 mod switch;
+mod touch;
 mod value;
+
+use crate::store::Span;
+use crate::time::Timestamp;
+
+/// The span of all events.
+pub(crate) const EVERYTHING: Span = Span { from: Timestamp::MIN, to: Timestamp::MAX };
 
 pub use advance::Outcome;
 pub(crate) use advance::process;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
 pub(crate) use lookup::{Located, locate_event, pending_events};
-pub(crate) use section104::reach;
+pub(crate) use section104::first_affected;
 pub(crate) use switch::allocation_place;

@@ -6,19 +6,18 @@
 //!
 //! Invariants: a slice of a lot that is yet to come has no effect of its own, the lot is opened by what was not
 //! claimed; at the end of each day the pool's quantity and cost are those of the section 104 pool. A change on one day
-//! reaches back 30 days ([`reach`]), not further: earlier disposals come first. What they claim of days that are derived
+//! reaches back 30 days ([`first_affected`]), not further: earlier disposals come first. What they claim of days that are derived
 //! anew is read back from their rows.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::civil::Date;
 
-use super::advance::admit;
-use super::booking::Booker;
+use super::advance::{Run, admit};
 use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::id::{EventKey, instant_bytes};
-use crate::journal::{Numbers, Sign, apply, opened_key};
+use crate::journal::{Numbers, Sign, apply, opened_key, postings};
 use crate::lots::{Cut, Matcher, Part, Take, apportion, cost_share, cut, first_match, last_match};
 use crate::model::{
     BookedDisposal, BookedStep, JournalRow, LotKey, LotUse, Method, OpenLot, PoolCost, Quarantine, RowStatus,
@@ -29,7 +28,7 @@ use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
 
 /// The instant from which a change at `mark` makes rows wrong: under `UK_S104` the start of the 30th day before.
-pub(crate) fn reach(settings: &Settings, zone: &Zone, mark: Timestamp) -> Timestamp {
+pub(crate) fn first_affected(settings: &Settings, zone: &Zone, mark: Timestamp) -> Timestamp {
     if settings.method != Method::UkS104 {
         return mark;
     }
@@ -68,10 +67,27 @@ struct Ahead {
     rows: Vec<(EventKey, JournalRow)>,
 }
 
+/// Derives everything that `scan` yields from `start` on, the first instant of a day.
+pub(super) fn replay(
+    run: &mut Run<'_>,
+    store: &mut WriteStore<'_>,
+    scan: &mut Scan,
+    start: Timestamp,
+) -> Result<()> {
+    let mut ahead = run.totals.clone();
+    (ahead.open_cost, ahead.gains.cost) = (Fiat::ZERO, Fiat::ZERO);
+    run.booker.ahead = Some(ahead.open_quantity);
+    let claims = claims_before(store, run.booker.zone, start)?;
+    let (waiting, days, matcher) = (VecDeque::new(), Days::default(), Matcher::default());
+    let mut replay = Replay { run, ahead, waiting, days, matcher, claims };
+    replay.all(store, scan)?;
+    replay.run.booker.ahead = None;
+    Ok(())
+}
+
 /// One replay.
-pub(super) struct Replay<'a, 'b> {
-    booker: &'a mut Booker<'b>,
-    totals: &'a mut Totals,
+struct Replay<'a, 'b> {
+    run: &'a mut Run<'b>,
     /// The totals with everything that is valued, without costs: what must have room.
     ahead: Totals,
     waiting: VecDeque<Ahead>,
@@ -79,46 +95,15 @@ pub(super) struct Replay<'a, 'b> {
     matcher: Matcher,
     /// What disposals have claimed of lots that are not open yet.
     claims: BTreeMap<Vec<u8>, Cut>,
-    /// Rows written; of these, booked.
-    pub written: (u64, u64),
 }
 
-impl<'a, 'b> Replay<'a, 'b> {
-    /// A replay from `start`, the first instant of a day.
-    pub fn new(
-        store: &mut WriteStore<'_>,
-        booker: &'a mut Booker<'b>,
-        totals: &'a mut Totals,
-        start: Timestamp,
-    ) -> Result<Self> {
-        let mut ahead = totals.clone();
-        (ahead.open_cost, ahead.gains.cost) = (Fiat::ZERO, Fiat::ZERO);
-        booker.ahead = Some(totals.open_quantity);
-        let claims = claims_before(store, booker.zone, start)?;
-        let (waiting, days, matcher) = (VecDeque::new(), Days::default(), Matcher::default());
-        Ok(Replay { booker, totals, ahead, waiting, days, matcher, claims, written: (0, 0) })
-    }
-
-    /// Derives everything from `scan` on.
-    pub fn run(
-        &mut self,
-        store: &mut WriteStore<'_>,
-        scan: &mut Scan,
-        annotated: bool,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<()> {
-        let mut seen = 0u64;
-        while let Some(event) = scan.next(store, self.booker.rails)? {
-            if seen.is_multiple_of(1024) && cancelled() {
-                return Err(Error::Cancelled);
-            }
-            seen += 1;
-            let annotation =
-                if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
-            let before = self.booker.ahead;
-            let (key, row) = self.booker.book(store, event, annotation.as_ref())?;
+impl Replay<'_, '_> {
+    fn all(&mut self, store: &mut WriteStore<'_>, scan: &mut Scan) -> Result<()> {
+        while let Some(event) = scan.next(store, self.run.booker.rails)? {
+            let before = self.run.booker.ahead;
+            let (key, row) = self.run.book(store, event)?;
             let row = self.admit(row, before)?;
-            let day = self.days.of(self.booker.zone, key.time)?;
+            let day = self.days.of(self.run.booker.zone, key.time)?;
             match self.waiting.back_mut() {
                 Some(last) if last.day == day => last.rows.push((key, row)),
                 _ => {
@@ -134,24 +119,22 @@ impl<'a, 'b> Replay<'a, 'b> {
         while !self.waiting.is_empty() {
             self.settle(store)?;
         }
-        self.booker.ahead = None;
         Ok(())
     }
 
     /// Sets a row aside that the books have no room for: then its costs have room wherever they end up.
     fn admit(&mut self, row: JournalRow, held_before: Option<Msats>) -> Result<JournalRow> {
-        let before = self.ahead.acquired;
-        let fits = admit(&mut self.ahead, &row, self.booker.rails)?;
+        let fits = admit(&mut self.ahead, &row, self.run.booker.rails)?.fits;
         let limit = i128::from(i64::MAX);
         if fits && self.ahead.acquired.quantity <= limit && self.ahead.acquired.cost <= limit {
             return Ok(row);
         }
         if fits {
-            let lines = crate::journal::postings(&row, self.booker.rails)?;
+            let lines = postings(&row, self.run.booker.rails)?;
             apply(&mut self.ahead, &row, &lines, Sign::Remove)?;
         }
-        debug_assert_eq!(before, self.ahead.acquired);
-        self.booker.ahead = held_before;
+        self.run.limits.near = true;
+        self.run.booker.ahead = held_before;
         let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
         let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
         apply(&mut self.ahead, &row, &[], Sign::Add)?;
@@ -164,7 +147,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         let (day, mut acquired, mut left, mut claims) = (*day, Vec::new(), Msats::ZERO, Vec::new());
         for (key, row) in rows {
             for lot in opened(key, row)? {
-                if self.days.of(self.booker.zone, lot.key.acquired_at)? == day {
+                if self.days.of(self.run.booker.zone, lot.key.acquired_at)? == day {
                     claims.extend(self.claims.get(&lot.key.to_bytes()).cloned());
                     acquired.push(lot);
                 }
@@ -205,11 +188,9 @@ impl<'a, 'b> Replay<'a, 'b> {
                     _ => {}
                 }
             }
-            if !admit(self.totals, &row, self.booker.rails)? {
+            if !admit(&mut self.run.totals, &row, self.run.booker.rails)?.fits {
                 return Err(Error::Corrupt(format!("{} has no room after it was valued", key.id)));
             }
-            self.written.0 += 1;
-            self.written.1 += u64::from(row.status == RowStatus::Booked);
             store.put_journal_row(&key, &row)?;
         }
         Ok(())
@@ -227,13 +208,13 @@ impl<'a, 'b> Replay<'a, 'b> {
         let mut brought = Vec::new();
         for (key, row) in rows {
             for lot in opened(key, row)? {
-                if self.days.of(self.booker.zone, lot.key.acquired_at)? != day {
+                if self.days.of(self.run.booker.zone, lot.key.acquired_at)? != day {
                     brought.push(lot);
                 }
             }
         }
         brought.sort_by_cached_key(|lot| lot.key.to_bytes());
-        let mut held = self.booker.pools.held(store, None)?;
+        let mut held = self.run.booker.pools.held(store, None)?;
         for lot in &brought {
             held = PoolCost { quantity: held.quantity.add(lot.quantity)?, cost: held.cost.add(lot.cost)? };
         }
@@ -271,9 +252,9 @@ impl<'a, 'b> Replay<'a, 'b> {
         let (gone, paid) = claimed.unwrap_or((Msats::ZERO, Fiat::ZERO));
         let (quantity, cost) = (quantity.sub(gone)?, cost.sub(paid)?);
         if quantity.is_zero() {
-            return self.booker.pools.add_cost(store, &key, cost, Fiat::ZERO);
+            return self.run.booker.pools.add_pool_cost(store, key.pool, cost);
         }
-        self.booker.pools.open(store, OpenLot { key, quantity, cost, loss_cost: None })
+        self.run.booker.pools.open(store, OpenLot { key, quantity, cost, loss_cost: None })
     }
 
     /// The slices of a disposal: taken from lots that are open, claimed from those to come.
@@ -289,7 +270,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             (apportion(disposal.gross, weights.clone())?, apportion(disposal.fiat_fee, weights)?);
         let mut slices = Vec::with_capacity(cuts.len());
         for (((lot, quantity, cost), gross), fiat_fee) in cuts.into_iter().zip(gross).zip(fees) {
-            let long = self.booker.zone.is_long_term(lot.acquired_at, key.time)?;
+            let long = self.run.booker.zone.is_long_term(lot.acquired_at, key.time)?;
             let used = if lot.opened_by() > key {
                 self.claim(&lot, quantity, cost)?;
                 LotUse { lot, quantity, cost, loss_cost: None, left: None }
@@ -297,7 +278,8 @@ impl<'a, 'b> Replay<'a, 'b> {
                 let missing = || Error::Corrupt(format!("lot {} is not open", lot.lot_id()));
                 let lot = store.lot(&lot)?.ok_or_else(missing)?;
                 let take = Take { lot, quantity, cost, loss_cost: None };
-                self.booker
+                self.run
+                    .booker
                     .pools
                     .take(store, vec![take])?
                     .pop()

@@ -37,11 +37,11 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
                 moved(&mut effects, key, slices, Some(*to), &mut numbers)?
             }
             BookedStep::Dealt { to, slices } => moved(&mut effects, key, slices, *to, &mut numbers)?,
-            BookedStep::CarriedFee { slices, heir, .. } => {
+            BookedStep::CarriedFee { slices, heir, heir_left, .. } => {
                 let uses = slices.iter().cloned();
                 effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }));
                 let (cost, loss_cost) = carried(slices)?;
-                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost, loss_cost });
+                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost, loss_cost, left: *heir_left });
             }
             BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
         }
@@ -54,7 +54,7 @@ fn opening(key: LotKey, lot: &Opening, quantity: Msats) -> Result<LotEffect> {
     let (gone, paid) = lot.claimed.unwrap_or((Msats::ZERO, Fiat::ZERO));
     let (quantity, cost, loss_cost) = (quantity.sub(gone)?, lot.cost.sub(paid)?, lot.loss_cost);
     Ok(match quantity.is_zero() && !gone.is_zero() {
-        true => LotEffect::CostAdded { lot: key, cost, loss_cost: Fiat::ZERO },
+        true => LotEffect::ClaimedWhole { lot: key, cost },
         false => LotEffect::Opened(OpenLot { key, quantity, cost, loss_cost }),
     })
 }
