@@ -11,6 +11,7 @@ use nacre_engine::model::{
     UsePurpose, Valuation, ValueSource,
 };
 use nacre_engine::money::{Fiat, Msats};
+use nacre_engine::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,7 +95,7 @@ struct DisposalBody {
     fee: String,
     /// Whether it realises a gain (a gift does not).
     realises_gain: bool,
-    /// `FIFO` or `LIFO`.
+    /// The method in force then, e.g. `FIFO`.
     method: &'static str,
     /// The connection whose pool it chose from; `null` for the one pool of the book.
     pool: Option<ConnectionRef>,
@@ -158,7 +159,7 @@ impl EventDetailBody {
         let row = &detail.view.row;
         let effects = Effects::of(&effects(&detail.view.key, row)?, names);
         let disposals = row.steps.iter().filter_map(|step| match step {
-            BookedStep::Disposed(disposal) => Some(disposal_body(disposal, names)),
+            BookedStep::Disposed(disposal) => Some(disposal_body(disposal, detail.view.key.time, names)),
             _ => None,
         });
         let lines = detail.postings.iter().map(|(path, posting)| posting_body(path, posting, names));
@@ -219,6 +220,7 @@ impl Effects {
                     let LotUse { lot, quantity, cost, .. } = slice;
                     sorted.consumed.push(lot_body(lot, *quantity, *cost, Some(*purpose), names));
                 }
+                LotEffect::ClaimedWhole { .. } => {}
                 LotEffect::CostAdded { lot, cost, .. } => sorted
                     .adjusted
                     .push(LotCostBody { lot_id: lot.lot_id(), cost_basis_fiat: names.fiat(*cost) }),
@@ -255,7 +257,7 @@ fn pool_of(pool: Option<ConnectionNo>, names: &Names) -> Option<ConnectionRef> {
     pool.and_then(|no| names.connection(no))
 }
 
-fn disposal_body(disposal: &BookedDisposal, names: &Names) -> Result<DisposalBody> {
+fn disposal_body(disposal: &BookedDisposal, at: Timestamp, names: &Names) -> Result<DisposalBody> {
     let cost = disposal_basis(disposal)?;
     let net = disposal.gross.sub(disposal.fiat_fee)?;
     let gain = gain(disposal.realises, net, cost)?;
@@ -265,7 +267,7 @@ fn disposal_body(disposal: &BookedDisposal, names: &Names) -> Result<DisposalBod
         quantity: disposal.quantity.to_sat_text(),
         fee: disposal.fee.to_sat_text(),
         realises_gain: disposal.realises,
-        method: names.method.name(),
+        method: names.method_at(at).name(),
         pool: disposal.slices.first().and_then(|slice| pool_of(slice.used.lot.pool, names)),
         gross_proceeds_fiat: names.fiat(disposal.gross),
         fee_fiat: names.fiat(disposal.fiat_fee),

@@ -16,6 +16,7 @@ mod notifications;
 mod onchain_configs;
 mod operations;
 mod pending;
+mod policies;
 mod process;
 mod profiles;
 mod quarantine;

@@ -6,6 +6,7 @@
 //! It knows records, not rules: who may see a row is decided by the key the caller can build.
 
 mod codec;
+mod older;
 pub(crate) mod record;
 pub(crate) mod tables;
 

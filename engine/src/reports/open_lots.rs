@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::table::{Cell, Table};
-use super::{ReportContext, ReportHead};
+use super::{Range, ReportContext, ReportHead};
 use crate::error::Result;
 use crate::model::{OpenLot, Term};
 use crate::money::{Fiat, Msats};
@@ -73,7 +73,7 @@ pub fn open_lots(
     Ok(OpenLots {
         head: ctx.head(snapshot_timestamp),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(&Range::default()),
         total_quantity: quantity.to_sat_text(),
         total_cost_basis_fiat: cost.to_text(currency),
         rows,

@@ -6,7 +6,7 @@ use crate::id::{ConnectionNo, EventId, EventKey};
 use crate::journal::samples::{booked, disposal, key, lot, no, opening, usd};
 use crate::journal::{Sign, apply, postings};
 use crate::model::{
-    Annotation, BookedDisposal, BookedStep, Connection, Counter, EventKind, JournalRow, LotKey, Rail,
+    Annotation, BookedDisposal, BookedStep, Connection, Counter, Era, EventKind, JournalRow, LotKey, Rail,
     Settings, Term, Text, Totals,
 };
 use crate::money::{Currency, Msats};
@@ -48,6 +48,7 @@ pub(crate) fn context() -> ReportContext<'static> {
         header: Header { book_version: 7, non_final: false, quarantined: 0 },
         settings: Settings::default(),
         zone: Zone::utc(),
+        eras: Era::all(&Settings::default(), &Zone::utc()).unwrap_or_default(),
         connections: [
             connection(1, "Cold: storage", "Descriptor", Rail::OnChain),
             connection(3, "Broker", "Custom", Rail::Managed),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::capital_gains::for_each_sale;
 use super::gain_sums::{GainSummary, GainSums};
 use super::table::{Cell, Table};
 use super::{Range, ReportContext, ReportHead};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::EventKey;
 use crate::model::JournalRow;
 use crate::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct TaxSummary {
 pub struct TaxYear {
     /// The calendar year.
     pub year: i16,
+    /// The lot selection method in force in it; `mixed` where there was more than one.
+    pub algorithm: &'static str,
     /// Its totals.
     #[serde(flatten)]
     pub summary: GainSummary,
@@ -61,15 +64,25 @@ pub fn tax_summary(
         })
     })?;
     let currency = ctx.settings.fiat_currency;
-    let one = |(year, sums): (i16, GainSums)| Ok(TaxYear { year, summary: sums.summary(currency)? });
+    let one = |(year, sums): (i16, GainSums)| {
+        let algorithm = ctx.algorithm(&whole_year(ctx, year)?);
+        Ok(TaxYear { year, algorithm, summary: sums.summary(currency)? })
+    };
     Ok(TaxSummary {
         head: ctx.head(snapshot_timestamp),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(&Range::default()),
         timezone: ctx.settings.timezone.clone(),
         years: by_year.into_iter().map(one).collect::<Result<_>>()?,
         summary: all.summary(currency)?,
     })
+}
+
+/// The instants of a calendar year.
+fn whole_year(ctx: &ReportContext<'_>, year: i16) -> Result<Range> {
+    let bad = |error: jiff::Error| Error::invalid("date", error.to_string());
+    let (first, last) = (Date::new(year, 1, 1).map_err(bad)?, Date::new(year, 12, 31).map_err(bad)?);
+    Ok(Range { start: Some(ctx.zone.start_of(first)?), end: Some(ctx.zone.end_of(last)?) })
 }
 
 impl TaxSummary {
@@ -79,7 +92,7 @@ impl TaxSummary {
     /// [`Error::Cancelled`](crate::Error::Cancelled) when `out` takes no more.
     pub fn write_csv(&self, out: &mut dyn Write) -> Result<()> {
         let mut table = Table::start(out, COLUMNS)?;
-        for TaxYear { year, summary } in &self.years {
+        for TaxYear { year, algorithm, summary } in &self.years {
             table.row([
                 Cell::plain(year.to_string()),
                 Cell::plain(summary.disposal_count.to_string()),
@@ -92,7 +105,7 @@ impl TaxSummary {
                 Cell::plain(&summary.long_term_realized_gain_fiat),
                 Cell::plain(&summary.total_realized_gain_fiat),
                 Cell::plain(&self.fiat_currency),
-                Cell::plain(self.algorithm),
+                Cell::plain(*algorithm),
             ])?;
         }
         table.finish()
