@@ -4,7 +4,7 @@
 
 use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
-use nacre_engine::id::ConnectionNo;
+use nacre_engine::id::{ConnectionNo, EventKey};
 use nacre_engine::journal::{basis, disposal_basis, effects};
 use nacre_engine::model::{
     Amount, BookedDisposal, BookedStep, LotEffect, LotKey, LotUse, OpenLot, Posting, RowStatus, Slice,
@@ -25,9 +25,9 @@ pub(super) struct EventDetailBody {
     event: EventBody,
     /// The lines of its double entry; none unless booked.
     postings: Vec<PostingBody>,
-    /// Lots it opened.
+    /// Lots it opened, without what disposals before it had claimed (`UK_S104`).
     lots_opened: Vec<LotBody>,
-    /// Slices of lots it used, in order.
+    /// Slices of lots it used, in order; those it claimed of later lots (`UK_S104`) last.
     lots_consumed: Vec<LotBody>,
     /// Costs it added to lots (a transfer fee whose cost is carried).
     lots_adjusted: Vec<LotCostBody>,
@@ -157,7 +157,8 @@ impl EventDetailBody {
     /// The event `detail` in the words of `names`.
     pub(super) fn new(detail: &EventDetail, names: &Names) -> Result<Self> {
         let row = &detail.view.row;
-        let effects = Effects::of(&effects(&detail.view.key, row)?, names);
+        let mut effects = Effects::of(&effects(&detail.view.key, row)?, names);
+        effects.claim(&detail.view.key, &row.steps, names);
         let disposals = row.steps.iter().filter_map(|step| match step {
             BookedStep::Disposed(disposal) => Some(disposal_body(disposal, detail.view.key.time, names)),
             _ => None,
@@ -173,7 +174,7 @@ impl EventDetailBody {
             valuation: row.valuation.as_ref().map(valuation_body),
             rate_override: detail.view.annotation.rate.map(|rate| rate.to_decimal().to_string()),
             quarantine: match &row.status {
-                RowStatus::Quarantined(reason) => Some(Reason::new(reason, names)),
+                RowStatus::Quarantined(reason) => Some(Reason::new(reason, row.kind, names)),
                 _ => None,
             },
         })
@@ -227,6 +228,19 @@ impl Effects {
             }
         }
         sorted
+    }
+
+    /// Adds slices of lots that were yet to come (`UK_S104`).
+    fn claim(&mut self, event: &EventKey, steps: &[BookedStep], names: &Names) {
+        for step in steps {
+            let BookedStep::Disposed(disposal) = step else { continue };
+            let purpose = if disposal.realises { UsePurpose::Disposal } else { UsePurpose::Gift };
+            for LotUse { lot, quantity, cost, .. } in disposal.slices.iter().map(|slice| &slice.used) {
+                if lot.opened_by() > event {
+                    self.consumed.push(lot_body(lot, *quantity, *cost, Some(purpose), names));
+                }
+            }
+        }
     }
 }
 
