@@ -5,7 +5,7 @@
 
 use super::advance::{Run, weight};
 use super::order::behind;
-use super::past::Past;
+use super::past::{Past, names_lots};
 use super::reach::{day_of, start_of};
 use super::scan::Scan;
 use super::touch::{Touch, touches};
@@ -167,7 +167,7 @@ fn replace(
 ) -> Result<bool> {
     let Some(past) = &mut run.booker.pools.past else { return Ok(false) };
     let (old, touched) = old.unzip();
-    past.go(key, touched);
+    past.go(key, touched, old.as_ref().is_some_and(names_lots));
     let new = event.map(|event| run.book(store, event)).transpose()?.map(|(_, row)| row);
     let patched = [&old, &new].into_iter().flatten().map(weight).sum::<i128>();
     run.limits.patched = run.limits.patched.saturating_add(patched);
