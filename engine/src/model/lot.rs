@@ -171,7 +171,7 @@ pub struct PoolCost {
     pub cost: Fiat,
 }
 
-/// What was left of a lot after a slice was taken.
+/// What a lot holds after it was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Quantity left; never zero.
@@ -245,6 +245,8 @@ pub enum LotEffect {
         cost: Fiat,
         /// How much to the cost that counts for a loss, if the lot has one.
         loss_cost: Fiat,
+        /// The lot with it.
+        left: Left,
     },
 }
 
