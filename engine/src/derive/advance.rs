@@ -92,12 +92,11 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Whether rows may be replaced one by one: lots have an order, it is still the same, and it is the order of all rows
-    /// that follow. Puts the era of these rows in force.
+    /// that follow and of the lots table. Puts the last era in force, which begins with the last row at the latest.
     fn may_patch(&mut self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
         let settings = self.booker.settings;
-        let Some((last, _)) = store.previous_journal(None)? else { return Ok(false) };
         let eras = Era::all(settings, self.booker.zone)?;
-        let Some(era) = Era::at(&eras, last.time) else { return Ok(false) };
+        let Some(era) = eras.last() else { return Ok(false) };
         (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
         Ok(!era.method.pools_cost()
             && !self.limits.near
