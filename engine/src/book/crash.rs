@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::id::{ConnectionNo, EventId, TxId};
 use crate::model::{AnnotationEdit, ChainInput, ChainOutput, ChainStatus, ChainView, Method, Rail, Settings};
 use crate::money::{Currency, Rate};
-use crate::store::{BookFile, Disk, Readable, Store};
+use crate::store::Disk;
 use crate::time::Timestamp;
 
 const CACHE_BYTES: usize = 1 << 20;
@@ -16,42 +16,13 @@ fn at(day: i64) -> Timestamp {
 }
 
 fn open(disk: &Disk) -> Result<Book> {
-    BookFile::over(disk.clone(), CACHE_BYTES).map(|file| Book { file })
+    Book::on_disk(disk, CACHE_BYTES)
 }
 
-/// Every row of every table.
 type Dump = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
 
 fn dump(book: &Book) -> Dump {
-    let mut store = book.freeze().unwrap().store().unwrap();
-    fn rows<T: Readable>(store: &mut Store<T>) -> Dump {
-        let tables = [
-            &mut store.meta,
-            &mut store.connections,
-            &mut store.sync_states,
-            &mut store.records,
-            &mut store.record_at,
-            &mut store.groups,
-            &mut store.annotations,
-            &mut store.tags,
-            &mut store.rates,
-            &mut store.changes,
-            &mut store.journal,
-            &mut store.quarantine,
-            &mut store.lots,
-        ];
-        let all = tables.into_iter().map(|table| {
-            let mut found = Vec::new();
-            crate::store::for_each(table, &[], |key, value| {
-                found.push((key.to_vec(), value.to_vec()));
-                Ok(true)
-            })
-            .unwrap();
-            found
-        });
-        all.collect()
-    }
-    rows(&mut store)
+    book.rows().unwrap()
 }
 
 fn add(book: &Book, label: &str, rail: Rail) -> Result<()> {

@@ -7,6 +7,8 @@
 mod crash;
 mod events;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+mod faulty;
 mod import;
 mod rates;
 mod snapshot;

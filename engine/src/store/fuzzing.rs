@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::codec::{decode, encode};
+pub use super::fault::{Disk, Fault};
 use crate::model::{JournalRow, OpenLot, Record};
 
 /// A block of rows from any bytes. True when they were one.

@@ -7,7 +7,7 @@ mod birth;
 mod block;
 mod blockmap;
 mod codec;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod fault;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -19,7 +19,7 @@ mod tables;
 
 pub use birth::make_whole;
 pub use blockmap::BlockMap;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
@@ -28,9 +28,19 @@ pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};
 pub(crate) use tables::{ReadStore, Readable, Store, WriteStore};
 
+use std::io::ErrorKind;
+
 use crate::error::Error;
 
 /// Any storage failure as the engine's error.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> Error {
-    Error::Storage(error.into().to_string())
+    match error.into() {
+        redb::Error::Io(error) if is_full(error.kind()) => Error::Full(error.to_string()),
+        other => Error::Storage(other.to_string()),
+    }
+}
+
+/// Whether the system means that there is no room: on the disk, in a quota, or in a limit on the size of files.
+fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
