@@ -17,6 +17,7 @@ mod demo;
 mod identity;
 mod observe;
 mod rates;
+mod room;
 mod state;
 mod store;
 mod workspaces;

@@ -41,6 +41,7 @@ pub(crate) fn failed(error: impl Into<redb::Error>) -> Error {
 }
 
 /// Whether the system means that there is no room: on the disk, in a quota, or in a limit on the size of files.
-fn is_full(kind: ErrorKind) -> bool {
+#[must_use]
+pub fn is_full(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }

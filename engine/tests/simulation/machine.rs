@@ -238,8 +238,13 @@ impl<'a> Machine<'a> {
             return self.power_loss(running);
         }
         self.book = None;
-        // The disk may still be bad when the book is opened; some day it is not.
-        if self.dice.one_in(2) && self.open().is_ok() {
+        // The disk may still be bad when the book is opened; some day it is not. Reading needs no room.
+        let full = name == "full disks";
+        let still_bad = self.dice.one_in(2).then(|| self.open());
+        if let (true, Some(Err(error))) = (full, &still_bad) {
+            return Err(format!("it cannot be opened on a full disk: {error}"));
+        }
+        if matches!(still_bad, Some(Ok(()))) {
             // What can be opened can be read, and holds what it must.
             self.settle(running)?;
             self.book = None;
