@@ -133,17 +133,20 @@ impl Books {
         }
         let slot = self.slot(profile);
         if !matches!(*lock(&slot.held), Held::Removed) {
-            room::probe(&self.inner.spool_dir, &self.path(profile)).map_err(|error| {
-                match is_full(error.kind()) {
-                    true => Problem::full(&error),
-                    false => nacre_engine::Error::Storage(error.to_string()).into(),
-                }
-            })?;
+            self.probe(profile)?;
             self.open(profile, &slot)?.snapshot()?;
         }
         lock(&self.inner.stopped).remove(&profile);
         tracing::info!(%profile, "this book is written again");
         Ok(())
+    }
+
+    /// Whether there is room for the book to grow.
+    fn probe(&self, profile: Uuid) -> Result<(), Problem> {
+        room::probe(&self.inner.spool_dir, &self.path(profile)).map_err(|error| match is_full(error.kind()) {
+            true => Problem::full(&error),
+            false => nacre_engine::Error::Storage(error.to_string()).into(),
+        })
     }
 
     /// Removes a profile's book for good: from now on nothing opens it, and its file is unlinked even if the caller
@@ -178,12 +181,18 @@ impl Books {
             let _permits = permits;
             let slot = books.slot(profile);
             // The handle is given back before closing, which leaves alone a book that someone uses.
-            let answer = books.open(profile, &slot).and_then(|book| work(&book));
+            let mut answer = books.open(profile, &slot).and_then(|book| work(&book));
             if matches!(&answer, Err(problem) if is_of_the_disk(problem.code())) {
                 if lock(&books.inner.stopped).insert(profile) {
                     tracing::error!(%profile, "this book is not written until the disk takes writes again");
                 }
                 slot.close();
+                // The first error is not always told, only that there was one.
+                if let Err(error) = books.probe(profile)
+                    && error.code() == Code::StorageFull
+                {
+                    answer = Err(error);
+                }
             }
             books.close_unused();
             answer

@@ -33,7 +33,7 @@ use crate::store::StoreError;
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How often is tried whether a disk that failed takes writes again.
-const MEND_INTERVAL: Duration = Duration::from_secs(5);
+const MEND_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]

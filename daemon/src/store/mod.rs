@@ -161,6 +161,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether there is room for the file to grow.
+    fn probe(&self) -> Result<(), StoreError> {
+        let Inner { file, spool_dir, .. } = &*self.inner;
+        room::probe(spool_dir, file.path()).map_err(|error| redb::StorageError::Io(error).into())
+    }
+
     fn distrusted(&self, error: StoreError) -> StoreError {
         self.inner.file.distrust();
         error
@@ -168,6 +174,11 @@ impl Store {
 
     fn failed(&self, error: StoreError) -> StoreError {
         self.inner.stopped.store(true, Ordering::Release);
+        // The first error is not always told, only that there was one.
+        let error = match self.probe() {
+            Err(full @ StoreError::Full(_)) => full,
+            _ => error,
+        };
         tracing::error!(%error, "the system store stopped writing");
         self.distrusted(error)
     }
