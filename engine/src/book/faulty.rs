@@ -29,22 +29,7 @@ impl Book {
 }
 
 fn all<T: Readable>(store: &mut Store<T>) -> Result<Rows> {
-    let tables = [
-        &mut store.meta,
-        &mut store.connections,
-        &mut store.sync_states,
-        &mut store.records,
-        &mut store.record_at,
-        &mut store.groups,
-        &mut store.annotations,
-        &mut store.tags,
-        &mut store.rates,
-        &mut store.changes,
-        &mut store.journal,
-        &mut store.quarantine,
-        &mut store.lots,
-    ];
-    let rows = tables.into_iter().map(|table| {
+    let rows = store.every().into_iter().map(|table| {
         let mut found = Vec::new();
         for_each(table, &[], |key, value| {
             found.push((key.to_vec(), value.to_vec()));

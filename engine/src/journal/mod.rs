@@ -5,11 +5,15 @@
 //!
 //! [`JournalRow`]: crate::model::JournalRow
 
+mod basis;
 pub mod chart;
+mod effects;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
 mod totals;
 
+pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
+pub use effects::{Numbers, arrived, effects, effects_of, opened_key};
 pub use post::postings;
 pub use totals::{Sign, apply};

@@ -18,6 +18,14 @@ macro_rules! tables {
         /// The tables of one transaction.
         pub(crate) struct Store<T> { $($(#[$doc])* pub $field: BlockMap<T>,)* }
 
+        impl<T> Store<T> {
+            /// Every table.
+            #[cfg(any(test, feature = "fuzzing"))]
+            pub fn every(&mut self) -> Vec<&mut BlockMap<T>> {
+                vec![$(&mut self.$field,)*]
+            }
+        }
+
         impl Store<ReadTable> {
             pub fn read(txn: &ReadTransaction) -> Result<Self> {
                 Ok(Store { $($field: BlockMap::new(open(txn, stringify!($field))?),)* })
@@ -65,8 +73,10 @@ tables! {
     journal,
     /// Derived: event key of each quarantined row → nothing.
     quarantine,
-    /// Derived: lot key → `OpenLot`.
+    /// Derived: lot key → what is left of the lot.
     lots,
+    /// Derived: pool → `PoolCost`, where a method keeps one cost for a whole pool.
+    pools,
 }
 
 fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
