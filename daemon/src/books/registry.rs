@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nacre_engine::book::{Book, Snapshot};
@@ -118,6 +118,26 @@ impl Books {
         self.run(profile, vec![place, turn], write).await
     }
 
+    /// Copies a book as it is now into a new file, while others read and write it. Blocks.
+    ///
+    /// # Errors
+    /// `not_found` when its profile was deleted; what the disk refuses.
+    pub(crate) fn copy(&self, profile: Uuid, to: &Path) -> Result<(), Problem> {
+        let copied = self.open(profile, &self.slot(profile))?.copy_to(to, self.inner.cache_bytes);
+        self.close_unused();
+        Ok(copied?)
+    }
+
+    /// The books there are files of.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn files(&self) -> std::io::Result<BTreeSet<Uuid>> {
+        let names = std::fs::read_dir(&self.inner.dir)?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<std::io::Result<Vec<_>>>()?;
+        Ok(names.iter().filter_map(|name| book_of(name.to_str()?)).collect())
+    }
+
     /// The books that are stopped.
     pub(crate) fn stopped(&self) -> Vec<Uuid> {
         lock(&self.inner.stopped).iter().copied().collect()
@@ -203,7 +223,7 @@ impl Books {
     }
 
     fn path(&self, profile: Uuid) -> PathBuf {
-        self.inner.dir.join(format!("{profile}.redb"))
+        self.inner.dir.join(file_name(profile))
     }
 
     fn slot(&self, profile: Uuid) -> Arc<Slot> {
@@ -256,6 +276,16 @@ impl Slot {
             *held = Held::Closed;
         }
     }
+}
+
+/// The name of a book's file.
+pub(crate) fn file_name(profile: Uuid) -> String {
+    format!("{profile}.redb")
+}
+
+/// The profile whose book's file has this name.
+pub(crate) fn book_of(file_name: &str) -> Option<Uuid> {
+    file_name.strip_suffix(".redb")?.parse().ok()
 }
 
 fn is_of_the_disk(code: Code) -> bool {

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::control;
 use crate::observe;
 use crate::state::AppState;
 use crate::store::StoreError;
@@ -99,6 +100,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let addr = listener.local_addr().map_err(in_use)?;
     tokio::spawn(sweep(state.clone()));
     tokio::spawn(mend(state.clone()));
+    control::listen(&state);
     let app = router::build(&state);
     let task = tokio::spawn(listen::serve(listener, app, state.shutdown.clone()));
     Ok(Running { addr, state, task })

@@ -3,11 +3,12 @@
 //!
 //! Invariant: the file is never open twice; whoever has the old handle keeps it until done.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nacre_engine::make_whole;
-use redb::{Database, DatabaseError, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{StoreError, tables};
 
@@ -15,6 +16,9 @@ use super::{StoreError, tables};
 pub(crate) const FORMAT: u32 = 1;
 
 const ABOUT: TableDefinition<&str, u32> = TableDefinition::new("about");
+
+/// Page cache while a file is rewritten.
+const COPY_CACHE_BYTES: usize = 16 << 20;
 
 /// The file, open or not.
 pub(super) struct SystemFile {
@@ -100,5 +104,24 @@ pub(super) fn prepare(db: &Database) -> Result<(), StoreError> {
     }
     tables::create_all(&txn)?;
     txn.commit()?;
+    Ok(())
+}
+
+/// Copies one state of `from` into a new file at `path`, which has no free space then.
+pub(super) fn copy(from: &Database, path: &Path) -> Result<(), StoreError> {
+    // Nothing that is there is written over.
+    File::create_new(path).map_err(redb::StorageError::Io)?;
+    let mut db = Database::builder().set_cache_size(COPY_CACHE_BYTES).create(path)?;
+    prepare(&db)?;
+    let to = db.begin_write()?;
+    tables::copy_all(&from.begin_read()?, &to)?;
+    to.commit()?;
+    db.compact()?;
+    Ok(())
+}
+
+/// Rewrites the file at `path`, which nobody has open, without its free space.
+pub(crate) fn compact(path: &Path) -> Result<(), StoreError> {
+    opened(path, COPY_CACHE_BYTES)?.compact()?;
     Ok(())
 }

@@ -20,6 +20,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTran
 
 pub(crate) use codec::Record;
 use file::SystemFile;
+pub(crate) use file::{FORMAT, compact};
 pub(crate) use tables::Table;
 
 use crate::room;
@@ -79,6 +80,19 @@ impl Store {
         let file = SystemFile::open(path, cache_mib)?;
         file::prepare(&*file.database()?)?;
         Ok(Self { inner: Arc::new(Inner { file, spool_dir, stopped: AtomicBool::new(false) }) })
+    }
+
+    /// Copies the store as it is now into a new file. Blocks.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        file::copy(&*self.inner.file.database()?, path)
+    }
+
+    /// Reads every row; how many there are. Blocks.
+    ///
+    /// # Errors
+    /// The first that does not decode.
+    pub(crate) fn check(&self) -> Result<u64, StoreError> {
+        tables::check_all(&self.inner.file.database()?.begin_read()?)
     }
 
     /// Whether a write failed and none has been possible since.

@@ -23,7 +23,7 @@ pub use blockmap::BlockMap;
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use meta::for_each;
-pub use meta::{Change, Tag};
+pub use meta::{Change, FORMAT, Tag};
 pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};
 pub(crate) use tables::{ReadStore, Readable, Store, WriteStore};

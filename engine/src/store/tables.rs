@@ -15,6 +15,9 @@ pub(crate) type ReadTable = ReadOnlyTable<Bytes, Bytes>;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// The names of all tables.
+        pub(crate) const TABLES: &[&str] = &[$(stringify!($field),)*];
+
         /// The tables of one transaction.
         pub(crate) struct Store<T> { $($(#[$doc])* pub $field: BlockMap<T>,)* }
 
@@ -79,7 +82,7 @@ tables! {
     pools,
 }
 
-fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
+pub(super) fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
     txn.open_table(TableDefinition::<Bytes, Bytes>::new(name)).map_err(|error| match error {
         TableError::TableDoesNotExist(name) => Error::Format(format!("table {name} is missing")),
         other => failed(other),
