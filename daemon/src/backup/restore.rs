@@ -72,7 +72,7 @@ fn free(data_dir: &Path, force: bool, cache_mib: usize) -> Result<Option<Store>,
     let system = data_dir.join("system.redb");
     // A damaged store is a reason to restore; only one in use is none.
     match system.exists().then(|| Store::open(&system, data_dir.join("spool"), cache_mib)) {
-        Some(Err(StoreError::InUse)) => {
+        Some(Err(StoreError::InUse(_))) => {
             Err(Refused::at(data_dir, "a server uses this data folder; stop it first"))
         }
         Some(Ok(store)) => Ok(Some(store)),

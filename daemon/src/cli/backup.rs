@@ -31,7 +31,7 @@ pub(super) fn run(config: &Config, args: &BackupArgs) -> Result<(), Box<dyn Erro
             let manifest = make(&Source { data_dir, store, books }, &target, &|| false)?;
             (manifest.books(), manifest.bytes())
         }
-        Err(StoreError::InUse) => served(&data_dir, &target)?,
+        Err(StoreError::InUse(_)) => served(&data_dir, &target)?,
         Err(error) => return Err(error.into()),
     };
     let mut out = std::io::stdout().lock();

@@ -76,7 +76,7 @@ impl Folder {
 fn lock(config: &Config, system: &Path) -> Result<Option<Store>, Box<dyn Error>> {
     match Store::open(system, config.data_dir.join("spool"), config.cache_mib) {
         Ok(store) => Ok(Some(store)),
-        Err(StoreError::InUse) => {
+        Err(StoreError::InUse(_)) => {
             let folder = config.data_dir.display();
             Err(format!("a server uses {folder}; stop it first").into())
         }

@@ -82,7 +82,7 @@ fn opened(path: &Path, cache_bytes: usize) -> Result<Database, StoreError> {
 
 fn refused(path: &Path, error: &DatabaseError) -> StoreError {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
+        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.display().to_string()),
         other => StoreError::Open(format!("{}: {other}", path.display())),
     }
 }
@@ -124,4 +124,23 @@ pub(super) fn copy(from: &Database, path: &Path) -> Result<(), StoreError> {
 pub(crate) fn compact(path: &Path) -> Result<(), StoreError> {
     opened(path, COPY_CACHE_BYTES)?.compact()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{ABOUT, FORMAT, SystemFile, prepare};
+
+    #[test]
+    fn a_file_of_another_version_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = SystemFile::open(&dir.path().join("system.redb"), 1).unwrap();
+        let db = file.database().unwrap();
+        prepare(&db).unwrap();
+        let txn = db.begin_write().unwrap();
+        txn.open_table(ABOUT).unwrap().insert("format", FORMAT + 1).unwrap();
+        txn.commit().unwrap();
+        let words = prepare(&db).unwrap_err().to_string();
+        assert!(words.contains("format version 2") && words.contains("reads 1"), "{words}");
+    }
 }

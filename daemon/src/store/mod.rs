@@ -32,8 +32,8 @@ pub enum StoreError {
     #[error("cannot open the system store: {0}")]
     Open(String),
     /// Another process has the file open.
-    #[error("the data folder is in use by another nacre process")]
-    InUse,
+    #[error("another nacre process uses {0}")]
+    InUse(String),
     /// There is no room for the write; nothing was written.
     #[error("the disk of the data folder is full: {0}")]
     Full(String),

@@ -130,3 +130,54 @@ fn copy_table(from: &ReadTransaction, to: &WriteTransaction, name: &str) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::codec::encode;
+    use super::super::meta::FORMAT;
+    use super::BookFile;
+    use crate::error::Error;
+
+    #[test]
+    fn a_file_of_another_version_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("book.redb");
+        let later = encode(&(FORMAT + 1)).unwrap();
+        let write = |file: &BookFile| file.write(|store| store.meta.put(b"format", &later).map(Some));
+        write(&BookFile::open(&path, 1 << 20).unwrap()).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for _ in 0..2 {
+            let refused = BookFile::open(&path, 1 << 20).err();
+            assert!(matches!(refused, Some(Error::Format(words)) if words.contains("file format 2")));
+        }
+        assert_eq!(std::fs::read(&path).unwrap().len(), bytes.len());
+    }
+
+    #[test]
+    fn a_copy_holds_the_same_rows_and_never_replaces_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = BookFile::in_memory().unwrap();
+        let put = |no: u32| {
+            file.write(|store| store.records.put(&no.to_be_bytes(), &[7; 90]).map(Some)).unwrap();
+        };
+        (0..500).for_each(put);
+        let path = dir.path().join("copy.redb");
+        file.copy_to(&path, 1 << 20).unwrap();
+        assert!(matches!(file.copy_to(&path, 1 << 20), Err(Error::Storage(_))));
+        let copy = BookFile::open(&path, 1 << 20).unwrap();
+        let rows = |file: &BookFile| {
+            let mut rows = Vec::new();
+            let mut store = file.read().unwrap();
+            for table in store.every() {
+                super::super::for_each(table, &[], |key, value| {
+                    rows.push((key.to_vec(), value.to_vec()));
+                    Ok(true)
+                })
+                .unwrap();
+            }
+            rows
+        };
+        assert!(rows(&copy) == rows(&file) && rows(&file).len() > 500);
+    }
+}
