@@ -10,6 +10,7 @@ mod event;
 mod journal;
 mod lot;
 mod quarantine;
+mod reach;
 mod record;
 mod settings;
 mod totals;
@@ -25,6 +26,7 @@ pub use lot::{
     Left, LotEffect, LotKey, LotUse, OpenLot, Opening, PoolCost, Term, UnitCost, UsePurpose, origin_of,
 };
 pub use quarantine::Quarantine;
+pub use reach::{PoolReach, Reach};
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
 pub use settings::{Allocation, FeeTreatment, LotScope, Method, Policy, Settings};
-pub use totals::{AccountTotal, Asset, GainTotals, Totals};
+pub use totals::{AccountTotal, Asset, GainTotals, Limits, Totals};

@@ -22,8 +22,9 @@ pub use blockmap::BlockMap;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
-pub(crate) use meta::for_each;
+pub(crate) use journal::KeyedLot;
 pub use meta::{Change, FORMAT, Tag};
+pub(crate) use meta::{Span, for_each};
 pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};
 pub(crate) use tables::{ReadStore, Readable, Store, WriteStore};
