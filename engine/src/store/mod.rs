@@ -19,6 +19,8 @@ mod tables;
 
 pub use birth::make_whole;
 pub use blockmap::BlockMap;
+#[cfg(test)]
+pub(crate) use codec::encode;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
@@ -27,6 +29,8 @@ pub use meta::{Change, FORMAT, Tag};
 pub(crate) use meta::{Span, for_each};
 pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};
+#[cfg(test)]
+pub(crate) use tables::TABLES;
 pub(crate) use tables::{ReadStore, Readable, Store, WriteStore};
 
 use std::io::ErrorKind;
