@@ -132,7 +132,7 @@ mod tests {
     use super::{ABOUT, FORMAT, SystemFile, prepare};
 
     #[test]
-    fn a_file_of_another_version_is_refused_and_left_alone() {
+    fn a_file_of_another_version_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = SystemFile::open(&dir.path().join("system.redb"), 1).unwrap();
         let db = file.database().unwrap();

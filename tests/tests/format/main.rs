@@ -11,6 +11,7 @@ mod chain_fake;
 #[path = "../crash/compare.rs"]
 mod compare;
 mod history;
+#[allow(dead_code, reason = "each test uses its part")]
 #[path = "../crash/seed.rs"]
 mod seed;
 #[path = "../crash/wallet.rs"]
