@@ -14,6 +14,7 @@ mod pools;
 mod reach;
 mod rewind;
 mod scan;
+mod touch;
 mod value;
 
 use crate::store::Span;
