@@ -14,6 +14,6 @@ pub(crate) mod samples;
 mod totals;
 
 pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
-pub use effects::{Numbers, arrived, effects, effects_of, opened_key};
+pub use effects::{Numbers, arrived, carried, effects, effects_of, opened_key};
 pub use post::postings;
 pub use totals::{Sign, apply};
