@@ -77,7 +77,7 @@ impl<'a> Ledger<'a> {
     pub fn books(&self) -> Books {
         let world = self.world;
         let txs: Vec<Tx> = world.txs.iter().map(|tx| self.seen(tx)).collect();
-        let policy = world.policy[self.policy];
+        let policy = world.policy[self.policy].clone();
         keep(&Facts {
             rows: self.rows.values().copied().collect(),
             txs: txs.iter().collect(),
