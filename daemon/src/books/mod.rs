@@ -13,5 +13,5 @@ mod registry;
 mod spool;
 
 pub(crate) use access::{BookAccess, now};
-pub(crate) use registry::Books;
+pub(crate) use registry::{Books, book_of, file_name};
 pub(crate) use spool::Spool;
