@@ -10,6 +10,9 @@ pub enum Error {
     /// The storage layer failed; the book should be reopened.
     #[error("book storage failed: {0}")]
     Storage(String),
+    /// There is no room for the write; nothing was written. The book should be reopened.
+    #[error("the disk is full: {0}")]
+    Full(String),
     /// The file is not a book, or one of another format version.
     #[error("not a book this version can open: {0}")]
     Format(String),

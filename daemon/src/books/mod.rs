@@ -14,6 +14,6 @@ mod settings;
 mod spool;
 
 pub(crate) use access::{BookAccess, now};
-pub(crate) use registry::Books;
+pub(crate) use registry::{Books, book_of, file_name};
 pub(crate) use settings::check as check_settings;
 pub(crate) use spool::Spool;

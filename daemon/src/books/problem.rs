@@ -19,6 +19,7 @@ impl From<Error> for Problem {
                 Self::new(Code::NotReady, "the server is stopping and nothing was written; try again later")
                     .retry_after(5)
             }
+            Error::Full(_) => Self::full(&error),
             Error::Storage(_) => {
                 tracing::error!(%error, "a book cannot be read or written");
                 let message = "the book cannot be read or written now; check the disk of the data folder, then try again";

@@ -75,6 +75,7 @@ codes! {
     Timeout = 503 "timeout" "The request took too long",
     NotReady = 503 "not_ready" "The server is not ready",
     StorageFailed = 503 "storage_failed" "The storage failed",
+    StorageFull = 507 "storage_full" "The disk is full",
 }
 
 impl Code {
@@ -149,6 +150,14 @@ impl Problem {
         Self::new(Code::Internal, "the server failed to do this; its log has the cause under the request id")
     }
 
+    /// `507`: there is no room in the data folder; logs what the system said.
+    pub(crate) fn full(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(request_id = request_id::current(), %cause, "no room in the data folder");
+        let message =
+            "the disk of the data folder is full and nothing was written; free some space, then try again";
+        Self::new(Code::StorageFull, message).retry_after(30)
+    }
+
     /// Adds machine-readable details.
     #[must_use]
     pub(crate) fn with_details(mut self, details: Value) -> Self {
@@ -177,13 +186,13 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Stopped | StoreError::Lost => {
+            StoreError::Lost => {
                 Self::new(Code::StorageFailed, format!("nothing was written: {error}")).retry_after(30)
             }
+            StoreError::Full(_) => Self::full(&error),
             StoreError::Storage(_) => {
                 tracing::error!(%error, "the system store cannot be read or written");
-                let message =
-                    "the data folder cannot be read or written; check its disk and restart the server";
+                let message = "the data folder cannot be read or written now; check its disk, then try again";
                 Self::new(Code::StorageFailed, message).retry_after(30)
             }
             other => Self::internal(&other),

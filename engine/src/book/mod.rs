@@ -7,6 +7,8 @@
 mod crash;
 mod events;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+mod faulty;
 mod import;
 mod rates;
 mod snapshot;
@@ -74,6 +76,16 @@ impl Book {
             Some(outcome) => Ok(outcome),
             None => self.unchanged(),
         }
+    }
+
+    /// Copies the book as it is now into a new file at `path`, without free space. Writers go on meanwhile and do not
+    /// show in it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) when there is such a file or it cannot be written,
+    /// [`Error::Full`](crate::Error::Full) when there is no room; then a part of it may be there.
+    pub fn copy_to(&self, path: &Path, cache_bytes: usize) -> Result<()> {
+        self.file.copy_to(path, cache_bytes)
     }
 
     /// Rewrites the file without its free space. Needs to be the only user of the file.

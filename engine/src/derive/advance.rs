@@ -58,7 +58,7 @@ pub(crate) fn process(
             ahead: None,
         },
         totals: store.totals()?,
-        reaches: Reaches::new(settings.method),
+        reaches: Reaches::new(Era::all(&settings, &zone)?),
         limits: store.limits()?,
         annotated: store.annotations.at_or_after(&[])?.is_some(),
         cancelled,
@@ -91,13 +91,16 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Whether rows may be replaced one by one: lots have an order, and it is still the same.
-    fn may_patch(&self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
+    /// Whether rows may be replaced one by one: lots have an order, it is still the same, and it is the order of all rows
+    /// that follow and of the lots table. Puts the last era in force, which begins with the last row at the latest.
+    fn may_patch(&mut self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
         let settings = self.booker.settings;
-        Ok(!settings.method.pools_cost()
-            && settings.policies.is_empty()
+        let eras = Era::all(settings, self.booker.zone)?;
+        let Some(era) = eras.last() else { return Ok(false) };
+        (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
+        Ok(!era.method.pools_cost()
             && !self.limits.near
-            && spans.first().is_some_and(|span| span.from > Timestamp::MIN)
+            && spans.first().is_some_and(|span| span.from > era.from)
             && store.booked_settings()? == *settings)
     }
 
@@ -146,6 +149,11 @@ impl Run<'_> {
             store.put_journal_row(&key, &row)?;
         }
         Ok(())
+    }
+
+    /// How many events were derived anew so far.
+    pub fn replaced(&self) -> u64 {
+        self.replayed
     }
 
     /// Puts an era in force; where the scope changes, that is rows of its own.

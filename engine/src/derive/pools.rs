@@ -33,7 +33,7 @@ pub(super) struct Pools {
 /// Where a walk over a pool stands.
 enum PoolWalk {
     Now { pool: [u8; 4], after: Option<Vec<u8>> },
-    Past(Walk),
+    Past(Box<Walk>),
 }
 
 impl Pools {
@@ -52,11 +52,11 @@ impl Pools {
     }
 
     /// A walk over a pool's lots in the order in which the method uses them.
-    fn walk(&self, pool: Option<ConnectionNo>) -> PoolWalk {
+    fn walk(&mut self, pool: Option<ConnectionNo>) -> PoolWalk {
         let pool = LotKey::pool_bytes(pool);
-        match &self.past {
+        match &mut self.past {
             None => PoolWalk::Now { pool, after: None },
-            Some(past) => PoolWalk::Past(past.walk(pool)),
+            Some(past) => PoolWalk::Past(Box::new(past.walk(pool))),
         }
     }
 

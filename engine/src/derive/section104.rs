@@ -152,7 +152,7 @@ impl Replay<'_, '_> {
                     acquired.push(lot);
                 }
             }
-            left = left.add(Msats::sum(needs(row)?.into_iter())?)?;
+            left = left.add(Msats::sum(needs(row)?)?)?;
         }
         acquired.sort_by_cached_key(|lot| lot.key.to_bytes());
         self.matcher.add(day, part_of(acquired)?, left, &claims)
@@ -164,7 +164,7 @@ impl Replay<'_, '_> {
         let settled = self.matcher.settle(day)?;
         let mut parts = settled.matched;
         if !settled.from_pool.is_zero() {
-            parts.push(self.from_pool(store, day, &rows, settled.from_pool)?);
+            parts.push(self.pool_part(store, day, &rows, settled.from_pool)?);
         }
         let mut wanted = Vec::new();
         for (_, row) in &rows {
@@ -197,7 +197,7 @@ impl Replay<'_, '_> {
     }
 
     /// The part of a day that the pool covers: at its average, with everything that enters it on that day.
-    fn from_pool(
+    fn pool_part(
         &mut self,
         store: &mut WriteStore<'_>,
         day: Date,

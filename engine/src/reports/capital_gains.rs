@@ -89,7 +89,8 @@ pub struct CapitalGainsRow {
     pub cost_basis_fiat: String,
     /// Net proceeds minus cost.
     pub realized_gain_fiat: String,
-    /// The lot selection method in force then.
+    /// The lot selection method in force then, for CSV.
+    #[serde(skip)]
     pub algorithm: &'static str,
     /// The user's note, else the record's.
     pub note: Option<String>,

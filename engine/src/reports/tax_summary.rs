@@ -38,7 +38,8 @@ pub struct TaxSummary {
 pub struct TaxYear {
     /// The calendar year.
     pub year: i16,
-    /// The lot selection method in force in it; `mixed` where there was more than one.
+    /// The lot selection method in force in it, for CSV; `mixed` where there was more than one.
+    #[serde(skip)]
     pub algorithm: &'static str,
     /// Its totals.
     #[serde(flatten)]

@@ -11,8 +11,8 @@ use crate::id::{ConnectionNo, EventId};
 use crate::model::{Annotation, Connection, Limits, Settings, Totals};
 use crate::time::Timestamp;
 
-/// Format version of the whole file.
-pub(crate) const FORMAT: u32 = 1;
+/// Format version of the book file that this version reads and writes.
+pub const FORMAT: u32 = 1;
 
 /// One write, as the change log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
