@@ -36,6 +36,8 @@ fn dump(book: &Book) -> Dump {
             &mut store.tags,
             &mut store.rates,
             &mut store.changes,
+            &mut store.seals,
+            &mut store.sealed_rows,
             &mut store.journal,
             &mut store.quarantine,
             &mut store.lots,

@@ -17,11 +17,13 @@ use std::path::Path;
 
 use crate::derive;
 use crate::error::Result;
+use crate::model::ChangeDetail;
 use crate::store::{BookFile, Frozen, WriteStore};
 use crate::time::Timestamp;
 
 pub use crate::derive::{Outcome, RowOutcome};
-pub use crate::store::{Change, RateRow, Tag};
+pub use crate::model::Change;
+pub use crate::store::{RateRow, Tag};
 pub use events::{EventDetail, EventFilter, EventPage, EventView, Sort};
 pub use facts::NewConnection;
 pub use import::{ImportFailure, ImportReport, ImportedRow};
@@ -64,8 +66,9 @@ impl Book {
         let done = self.write(|store| {
             let mark = if full { Some(Timestamp::MIN) } else { store.dirty_from()? };
             let Some(mark) = mark else { return Ok(None) };
-            let outcome = derive::process(store, mark, cancelled)?;
-            let book_version = store.log(now, "process", outcome.events_replayed)?;
+            let (outcome, effect) = derive::process(store, mark, cancelled)?;
+            let detail = ChangeDetail::Process(Box::new(effect));
+            let book_version = store.log(now, "process", outcome.events_replayed, detail)?;
             Ok(Some(Outcome { book_version, ..outcome }))
         })?;
         match done {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::booking::Booker;
+use super::diff::Diff;
 use super::pools::undo;
 use super::rewind::rewind;
 use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
 use crate::journal::{Sign, apply, postings};
-use crate::model::{BookedStep, JournalRow, LotEffect, Quarantine, Rail, RowStatus, Totals};
+use crate::model::{BookedStep, Effect, JournalRow, LotEffect, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
@@ -30,23 +31,27 @@ pub struct Outcome {
     pub book_version: u64,
 }
 
-/// Rewinds to the mark and replays. `cancelled` is asked now and then.
+/// Rewinds to the mark and replays; says what that changed about the gains. `cancelled` is asked now and then.
 pub(crate) fn process(
     store: &mut WriteStore<'_>,
     mark: Timestamp,
     cancelled: &dyn Fn() -> bool,
-) -> Result<Outcome> {
+) -> Result<(Outcome, Effect)> {
     let settings = store.settings()?;
     let zone = Zone::named(&settings.timezone)?;
     let connections: BTreeMap<ConnectionNo, Rail> =
         store.connections()?.into_iter().map(|connection| (connection.no, connection.rail)).collect();
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
+    let mut totals = store.totals()?;
+    let first = store.next_journal(&[])?.is_none();
+    let mut diff = Diff::over(&zone, std::mem::take(&mut totals.years), first);
     if mark == Timestamp::MIN {
         // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
+        diff.all_old(store)?;
         store.clear_derived()?;
+        totals = Totals::default();
     }
-    let mut totals = store.totals()?;
-    rewind(store, &mut totals, mark, &rails)?;
+    rewind(store, &mut totals, mark, &rails, &mut diff)?;
     let booker = Booker { settings: &settings, zone: &zone, rails: &rails, rates: Default::default() };
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
@@ -59,21 +64,25 @@ pub(crate) fn process(
             if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
         let (key, row) = booker.book(store, event, annotation.as_ref())?;
         let row = add(store, &mut totals, row, &rails)?;
+        diff.new_row(&key, &row)?;
         replayed += 1;
         entries += u64::from(row.status == RowStatus::Booked);
         store.put_journal_row(&key, &row)?;
     }
     conserved(&totals)?;
+    let (years, effect) = diff.finish();
+    totals.years = years;
     store.set_totals(&totals)?;
     store.set_booked_settings(&settings)?;
     store.set_dirty_from(None)?;
-    Ok(Outcome {
+    let outcome = Outcome {
         events_total: totals.events,
         events_replayed: replayed,
         entries_written: entries,
         quarantined: totals.quarantined,
         book_version: store.version()?,
-    })
+    };
+    Ok((outcome, effect))
 }
 
 /// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.

@@ -5,6 +5,7 @@
 
 mod advance;
 mod booking;
+mod diff;
 mod intake;
 mod lookup;
 mod pools;

@@ -1,5 +1,6 @@
 //! Back to the mark: undoes derived rows from the end.
 
+use super::diff::Diff;
 use super::pools::undo;
 use crate::error::Result;
 use crate::journal::{Sign, apply, postings};
@@ -14,11 +15,13 @@ pub(super) fn rewind(
     totals: &mut Totals,
     mark: Timestamp,
     rails: Rails<'_>,
+    diff: &mut Diff<'_>,
 ) -> Result<u64> {
     if store.next_journal(&[])?.is_none_or(|(first, _)| first.time >= mark) {
         // Nothing stays: undoing row by row would end in the same empty tables.
         let removed = totals.events;
         *totals = Totals::default();
+        diff.all_old(store)?;
         store.clear_derived()?;
         return Ok(removed);
     }
@@ -29,6 +32,7 @@ pub(super) fn rewind(
         }
         undo(store, &row.effects)?;
         apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
+        diff.old(&key, &row)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;
     }

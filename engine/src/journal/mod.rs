@@ -6,10 +6,12 @@
 //! [`JournalRow`]: crate::model::JournalRow
 
 pub mod chart;
+mod gains;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
 mod totals;
 
+pub use gains::{add_year, gains_of, realised, remove_year};
 pub use post::postings;
 pub use totals::{Sign, apply};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Account;
+use super::{Account, Gains};
 use crate::money::{Currency, Fiat, Msats};
 
 /// An asset of the ledger.
@@ -70,6 +70,8 @@ pub struct Totals {
     pub accounts: BTreeMap<(Account, Asset), AccountTotal>,
     /// Realised, all time.
     pub gains: GainTotals,
+    /// Realised by tax year of the book's zone; years without a disposal are not listed.
+    pub years: BTreeMap<i16, Gains>,
     /// Quantity of all open lots.
     pub open_quantity: Msats,
     /// Cost of all open lots.

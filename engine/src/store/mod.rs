@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod journal;
 mod meta;
 mod records;
+mod seals;
 mod tables;
 
 pub use birth::make_whole;
@@ -22,8 +23,8 @@ pub use blockmap::BlockMap;
 #[cfg(test)]
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
+pub use meta::Tag;
 pub(crate) use meta::for_each;
-pub use meta::{Change, Tag};
 pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};
 pub(crate) use tables::{ReadStore, Readable, Store, WriteStore};
