@@ -9,9 +9,12 @@ mod events;
 mod facts;
 mod import;
 mod rates;
+mod seal;
 mod snapshot;
 mod sync;
 mod verify;
+mod what_if;
+mod why;
 
 use std::path::Path;
 
@@ -28,9 +31,11 @@ pub use events::{EventDetail, EventFilter, EventPage, EventView, Sort};
 pub use facts::NewConnection;
 pub use import::{ImportFailure, ImportReport, ImportedRow};
 pub use rates::RatePoint;
+pub use seal::NewSeal;
 pub use snapshot::{JournalRows, Snapshot};
 pub use sync::SyncReport;
 pub use verify::Verified;
+pub use why::{Cause, Why};
 
 /// An open book.
 pub struct Book {

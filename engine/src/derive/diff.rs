@@ -7,17 +7,19 @@
 use std::collections::BTreeMap;
 
 use crate::error::Result;
-use crate::id::EventKey;
+use crate::id::{EventId, EventKey};
 use crate::journal::{add_year, gains_of, remove_year};
 use crate::model::{Effect, EventEffect, Gains, JournalRow, YearEffect};
 use crate::store::{Readable, Store};
-use crate::time::{Years, Zone};
+use crate::time::{Timestamp, Years, Zone};
 
 /// Events remembered while a process runs.
 const EVENTS_MAX: usize = 16_384;
 /// Events listed in an [`Effect`].
 const LISTED_MAX: usize = 1_000;
 
+/// An event wherever it stands in its instant: its rank there may change.
+type Place = (Timestamp, EventId);
 /// Gains before and after.
 type Pair = (Option<Gains>, Option<Gains>);
 
@@ -26,10 +28,10 @@ pub(crate) struct Diff<'z> {
     years: Years<'z>,
     before: BTreeMap<i16, Gains>,
     after: BTreeMap<i16, Gains>,
-    events: BTreeMap<EventKey, Pair>,
+    events: BTreeMap<Place, Pair>,
     events_max: usize,
-    /// From this key on events were forgotten.
-    cut: Option<EventKey>,
+    /// From this place on events were forgotten.
+    cut: Option<Place>,
     first: bool,
 }
 
@@ -73,13 +75,14 @@ impl<'z> Diff<'z> {
     }
 
     fn note(&mut self, key: &EventKey, set: impl FnOnce(&mut Pair)) {
-        if self.first || self.cut.as_ref().is_some_and(|cut| key >= cut) {
+        let place = (key.time, key.id.clone());
+        if self.first || self.cut.as_ref().is_some_and(|cut| place >= *cut) {
             return;
         }
-        let pair = self.events.entry(key.clone()).or_default();
+        let pair = self.events.entry(place.clone()).or_default();
         set(pair);
         if pair.0 == pair.1 {
-            self.events.remove(key);
+            self.events.remove(&place);
         } else if self.events.len() > self.events_max
             && let Some((last, _)) = self.events.pop_last()
         {
@@ -90,13 +93,12 @@ impl<'z> Diff<'z> {
     /// The gains per year as they are now, and what changed.
     pub fn finish(self) -> (BTreeMap<i16, Gains>, Effect) {
         let Diff { before, after, events, cut, first, .. } = self;
-        let more = cut.is_some() || events.len() > LISTED_MAX;
-        let changed = events.into_iter().take(LISTED_MAX);
-        let events = changed.map(|(key, (before, after))| {
-            let EventKey { time: at, id: event, .. } = key;
-            EventEffect { event, at, before, after }
-        });
-        let effect = Effect { first, years: changed_years(&before, &after), events: events.collect(), more };
+        let beyond = events.keys().nth(LISTED_MAX).or(cut.as_ref());
+        let more_from = beyond.map(|(at, _)| *at);
+        let known = events.into_iter().filter(|((at, _), _)| more_from.is_none_or(|from| *at < from));
+        let events = known.map(|((at, event), (before, after))| EventEffect { event, at, before, after });
+        let effect =
+            Effect { first, years: changed_years(&before, &after), events: events.collect(), more_from };
         (after, effect)
     }
 }
@@ -170,10 +172,10 @@ mod tests {
             let differ: Vec<String> = (0u8..40).filter(|at| old.get(at) != new.get(at)).map(|at| format!("e{at:03}")).collect();
             let listed: Vec<String> = effect.events.iter().map(|event| event.event.to_string()).collect();
             prop_assert!(differ.starts_with(&listed), "{:?} of {:?}", listed, differ);
-            prop_assert!(effect.more || listed == differ);
+            prop_assert!(effect.more_from.is_some() || listed == differ);
             prop_assert!(listed.len() <= room);
             if room >= old.len() + new.len() {
-                prop_assert!(!effect.more);
+                prop_assert!(effect.more_from.is_none());
             }
         }
     }
@@ -185,7 +187,7 @@ mod tests {
         let (key, row) = sale(3, 5);
         diff.new_row(&key, &row).unwrap();
         let (_, effect) = diff.finish();
-        assert!(effect.first && !effect.more && effect.events.is_empty());
+        assert!(effect.first && effect.more_from.is_none() && effect.events.is_empty());
         assert_eq!((effect.years.len(), effect.years[0].after.disposals), (1, 1));
     }
 }

@@ -6,6 +6,7 @@
 mod advance;
 mod booking;
 mod diff;
+mod inputs;
 mod intake;
 mod lookup;
 mod pools;
@@ -15,6 +16,7 @@ mod value;
 
 pub use advance::Outcome;
 pub(crate) use advance::process;
+pub(crate) use inputs::inputs_hash;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
 pub(crate) use lookup::{Located, locate_event, pending_events};

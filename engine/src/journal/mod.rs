@@ -12,6 +12,7 @@ mod post;
 pub(crate) mod samples;
 mod totals;
 
+pub(crate) use gains::figures_of;
 pub use gains::{add_year, gains_of, realised, remove_year};
 pub use post::postings;
 pub use totals::{Sign, apply};

@@ -98,8 +98,8 @@ pub struct Effect {
     pub first: bool,
     /// The years that changed, oldest first; always all of them.
     pub years: Vec<YearEffect>,
-    /// The events that changed, oldest first.
+    /// The events that changed, oldest first; those before `more_from` are all of them.
     pub events: Vec<EventEffect>,
-    /// Whether further events may have changed.
-    pub more: bool,
+    /// From this instant on further events may have changed that are not listed.
+    pub more_from: Option<Timestamp>,
 }
