@@ -1,6 +1,7 @@
 //! Trust in filed numbers on random histories: what is sealed stays, and every difference is told, once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[allow(dead_code)]
 mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -283,7 +284,7 @@ fn events(book: &Book) -> BTreeMap<(Timestamp, String), Gains> {
     let snapshot = book.snapshot().unwrap();
     let rows = snapshot.journal(&Range::default()).unwrap().map(|row| row.unwrap());
     let gains = rows.filter_map(|(key, row)| {
-        Some(((key.time, key.id.to_string()), nacre_engine::journal::gains_of(&row)?))
+        Some(((key.time, key.id.to_string()), nacre_engine::journal::gains_of(&row).unwrap()?))
     });
     gains.collect()
 }

@@ -161,7 +161,7 @@ impl Book {
             for row in snapshot.journal(&period(&seal))? {
                 let (key, row) = row?;
                 let Some(sale) = reports::sealed_sale(ctx, &key, &row)? else { continue };
-                if let Some(gains) = gains_of(&row) {
+                if let Some(gains) = gains_of(&row)? {
                     add_year(&mut years, tax_years.year(key.time)?, &gains);
                 }
                 store.put_sealed(seal.no, &key, &sale)?;

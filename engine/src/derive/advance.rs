@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::booking::Booker;
 use super::diff::Diff;
-use super::pools::undo;
+use super::pools::Pools;
 use super::rewind::rewind;
 use super::scan::Scan;
 use crate::error::{Error, Result};
-use crate::id::ConnectionNo;
-use crate::journal::{Sign, apply, postings};
-use crate::model::{BookedStep, Effect, JournalRow, LotEffect, Quarantine, Rail, RowStatus, Totals};
+use crate::id::{ConnectionNo, EventKey};
+use crate::journal::{Sign, apply, effects, postings};
+use crate::model::{BookedStep, Effect, JournalRow, LotUse, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
@@ -51,8 +51,17 @@ pub(crate) fn process(
         store.clear_derived()?;
         totals = Totals::default();
     }
-    rewind(store, &mut totals, mark, &rails, &mut diff)?;
-    let booker = Booker { settings: &settings, zone: &zone, rails: &rails, rates: Default::default() };
+    let mut pools = Pools::new(store.booked_settings()?.method);
+    rewind(store, &mut totals, &mut pools, mark, &rails, &mut diff)?;
+    pools.finish(store)?;
+    let mut booker = Booker {
+        settings: &settings,
+        zone: &zone,
+        rails: &rails,
+        rates: Default::default(),
+        pools: Pools::new(settings.method),
+        lot_scope: settings.lot_scope,
+    };
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
     let mut scan = Scan::starting(mark);
@@ -63,12 +72,13 @@ pub(crate) fn process(
         let annotation =
             if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
         let (key, row) = booker.book(store, event, annotation.as_ref())?;
-        let row = add(store, &mut totals, row, &rails)?;
+        let row = add(store, &mut booker.pools, &mut totals, &key, row, &rails)?;
         diff.new_row(&key, &row)?;
         replayed += 1;
         entries += u64::from(row.status == RowStatus::Booked);
         store.put_journal_row(&key, &row)?;
     }
+    booker.pools.finish(store)?;
     conserved(&totals)?;
     let (years, effect) = diff.finish();
     totals.years = years;
@@ -88,28 +98,36 @@ pub(crate) fn process(
 /// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
 fn add(
     store: &mut WriteStore<'_>,
+    pools: &mut Pools,
     totals: &mut Totals,
+    key: &EventKey,
     row: JournalRow,
     rails: Rails<'_>,
 ) -> Result<JournalRow> {
     let lines = match postings(&row, rails) {
-        Err(Error::Overflow(_)) => return set_aside(store, totals, row),
+        Err(Error::Overflow(_)) => return set_aside(store, pools, totals, key, row),
         lines => lines?,
     };
     let before = near_limits(totals, &row).then(|| totals.clone());
     match (apply(totals, &row, &lines, Sign::Add), before) {
         (Err(Error::Overflow(_)), Some(before)) => {
             *totals = before;
-            set_aside(store, totals, row)
+            set_aside(store, pools, totals, key, row)
         }
         (added, _) => added.map(|()| row),
     }
 }
 
-fn set_aside(store: &mut WriteStore<'_>, totals: &mut Totals, row: JournalRow) -> Result<JournalRow> {
-    undo(store, &row.effects)?;
+fn set_aside(
+    store: &mut WriteStore<'_>,
+    pools: &mut Pools,
+    totals: &mut Totals,
+    key: &EventKey,
+    row: JournalRow,
+) -> Result<JournalRow> {
+    pools.undo(store, &effects(key, &row)?)?;
     let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
-    let row = JournalRow { status, steps: Vec::new(), effects: Vec::new(), valuation: None, ..row };
+    let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
     apply(totals, &row, &[], Sign::Add)?;
     Ok(row)
 }
@@ -121,18 +139,24 @@ fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
     let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
     let open = [totals.open_quantity.get(), totals.open_cost.get()];
     let size = |amount: i64| i128::from(amount).abs();
-    let effects = row.effects.iter().map(|effect| match effect {
-        LotEffect::Opened { quantity, cost, .. } | LotEffect::Used { quantity, cost, .. } => {
-            size(quantity.get()) + size(cost.get())
+    let used = |slices: &[LotUse]| -> i128 {
+        slices.iter().map(|slice| size(slice.quantity.get()) + size(slice.cost.get())).sum()
+    };
+    let amounts = row.steps.iter().map(|step| match step {
+        BookedStep::Acquired { quantity, value, lot, .. } => {
+            size(quantity.get()) + size(lot.cost.get()) + size(value.get())
         }
-        LotEffect::CostAdded { cost, .. } => size(cost.get()),
+        BookedStep::Disposed(disposal) => {
+            let slices = disposal.slices.iter().map(|slice| used(std::slice::from_ref(&slice.used)));
+            size(disposal.gross.get()) + size(disposal.fiat_fee.get()) + slices.sum::<i128>()
+        }
+        BookedStep::FiatFee { value, .. } => size(value.get()),
+        // A moved slice leaves one pool and enters another.
+        BookedStep::Moved { slices, .. } => 2 * used(slices),
+        BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
+        BookedStep::FiatTraded { .. } => 0,
     });
-    let values = row.steps.iter().map(|step| match step {
-        BookedStep::Disposed(disposal) => size(disposal.gross.get()) + size(disposal.fiat_fee.get()),
-        BookedStep::Acquired { value, .. } | BookedStep::FiatFee { value, .. } => size(value.get()),
-        _ => 0,
-    });
-    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || effects.chain(values).sum::<i128>() > HALF
+    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || amounts.sum::<i128>() > HALF
 }
 
 /// **What the ledger says is held is what the open lots say is held.**

@@ -45,7 +45,7 @@ impl<'z> Diff<'z> {
 
     /// A row is undone.
     pub fn old(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
-        let Some(gains) = gains_of(row) else { return Ok(()) };
+        let Some(gains) = gains_of(row)? else { return Ok(()) };
         remove_year(&mut self.after, self.years.year(key.time)?, &gains)?;
         self.note(key, |pair| pair.0 = Some(gains));
         Ok(())
@@ -59,7 +59,7 @@ impl<'z> Diff<'z> {
             let Some((key, row)) = store.next_journal(&from)? else { break };
             from = key.to_bytes();
             from.push(0);
-            if let Some(gains) = gains_of(&row) {
+            if let Some(gains) = gains_of(&row)? {
                 self.note(&key, |pair| pair.0 = Some(gains));
             }
         }
@@ -68,7 +68,7 @@ impl<'z> Diff<'z> {
 
     /// A row is booked.
     pub fn new_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
-        let Some(gains) = gains_of(row) else { return Ok(()) };
+        let Some(gains) = gains_of(row)? else { return Ok(()) };
         add_year(&mut self.after, self.years.year(key.time)?, &gains);
         self.note(key, |pair| pair.1 = Some(gains));
         Ok(())
@@ -133,7 +133,7 @@ mod tests {
         let mut years = BTreeMap::new();
         for (at, quantity) in rows {
             let (key, row) = sale(*at, *quantity);
-            add_year(&mut years, zone.year(key.time).unwrap(), &gains_of(&row).unwrap());
+            add_year(&mut years, zone.year(key.time).unwrap(), &gains_of(&row).unwrap().unwrap());
         }
         years
     }

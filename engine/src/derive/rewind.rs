@@ -1,9 +1,9 @@
 //! Back to the mark: undoes derived rows from the end.
 
 use super::diff::Diff;
-use super::pools::undo;
+use super::pools::Pools;
 use crate::error::Result;
-use crate::journal::{Sign, apply, postings};
+use crate::journal::{Sign, apply, effects, postings};
 use crate::model::Totals;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
     totals: &mut Totals,
+    pools: &mut Pools,
     mark: Timestamp,
     rails: Rails<'_>,
     diff: &mut Diff<'_>,
@@ -30,7 +31,7 @@ pub(super) fn rewind(
         if key.time < mark {
             break;
         }
-        undo(store, &row.effects)?;
+        pools.undo(store, &effects(&key, &row)?)?;
         apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
         diff.old(&key, &row)?;
         store.remove_journal_row(&key, &row)?;

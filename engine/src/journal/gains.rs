@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use super::basis;
 use crate::error::{Error, Result};
 use crate::model::{BookedDisposal, BookedStep, Figures, Gains, JournalRow, RowStatus, Slice, Term};
 
@@ -18,7 +19,10 @@ pub fn realised(row: &JournalRow) -> impl Iterator<Item = &BookedDisposal> {
 }
 
 /// What a row realises; `None` when it realises nothing.
-pub fn gains_of(row: &JournalRow) -> Option<Gains> {
+///
+/// # Errors
+/// As [`basis`].
+pub fn gains_of(row: &JournalRow) -> Result<Option<Gains>> {
     let mut gains = Gains::default();
     for disposal in realised(row) {
         gains.disposals += 1;
@@ -27,21 +31,21 @@ pub fn gains_of(row: &JournalRow) -> Option<Gains> {
                 Term::Short => &mut gains.short,
                 Term::Long => &mut gains.long,
             };
-            *sum = sum.and(&figures_of(slice));
+            *sum = sum.and(&figures_of(slice)?);
         }
     }
-    (gains.disposals > 0).then_some(gains)
+    Ok((gains.disposals > 0).then_some(gains))
 }
 
 /// The figures of one slice.
-pub(crate) fn figures_of(slice: &Slice) -> Figures {
-    Figures {
+pub(crate) fn figures_of(slice: &Slice) -> Result<Figures> {
+    Ok(Figures {
         slices: 1,
-        quantity: slice.quantity.get().into(),
+        quantity: slice.used.quantity.get().into(),
         gross: slice.gross.get().into(),
         fees: slice.fiat_fee.get().into(),
-        cost: slice.cost.get().into(),
-    }
+        cost: basis(slice)?.get().into(),
+    })
 }
 
 /// Adds what an event of `year` realised.
@@ -94,9 +98,9 @@ mod tests {
         let mut gift = disposal(1, 10, 0);
         gift.realises = false;
         let gift = booked(vec![BookedStep::Disposed(Box::new(gift))]);
-        assert_eq!(gains_of(&gift), None);
+        assert_eq!(gains_of(&gift).unwrap(), None);
         let sale = booked(vec![BookedStep::Disposed(Box::new(disposal(1, 10, 2)))]);
-        let gains = gains_of(&sale).unwrap();
+        let gains = gains_of(&sale).unwrap().unwrap();
         assert_eq!((gains.disposals, gains.short.quantity, gains.all().gain()), (1, 12, 20));
         let mut years = BTreeMap::new();
         add_year(&mut years, 2024, &gains);
@@ -109,7 +113,7 @@ mod tests {
     proptest! {
         #[test]
         fn removing_is_the_inverse_of_adding(rows in prop::collection::vec((2020i16..2023, any_row()), 0..8)) {
-            let gains: Vec<_> = rows.iter().filter_map(|(year, row)| Some((*year, gains_of(row)?))).collect();
+            let gains: Vec<_> = rows.iter().filter_map(|(year, row)| Some((*year, gains_of(row).unwrap()?))).collect();
             let mut years = BTreeMap::new();
             let mut states = Vec::new();
             for (year, gains) in &gains {

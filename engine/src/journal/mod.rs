@@ -5,13 +5,17 @@
 //!
 //! [`JournalRow`]: crate::model::JournalRow
 
+mod basis;
 pub mod chart;
+mod effects;
 mod gains;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
 mod totals;
 
+pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
+pub use effects::{Numbers, arrived, effects, effects_of, opened_key};
 pub(crate) use gains::figures_of;
 pub use gains::{add_year, gains_of, realised, remove_year};
 pub use post::postings;

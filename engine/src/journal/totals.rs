@@ -5,10 +5,11 @@
 
 use std::collections::btree_map::Entry;
 
+use super::basis::disposal_basis;
 use crate::error::{Error, Result};
 use crate::model::{
-    Account, AccountTotal, Amount, Asset, BookedDisposal, BookedStep, GainTotals, JournalRow, LotEffect,
-    Posting, RowStatus, Totals,
+    Account, AccountTotal, Amount, Asset, BookedDisposal, BookedStep, GainTotals, JournalRow, Posting,
+    RowStatus, Totals,
 };
 use crate::money::{Fiat, Msats};
 
@@ -42,8 +43,8 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, postings: &[Posting], sign: 
     }
     // Removing passes through the sums that adding passed through, in reverse: what had room once has room again.
     match sign {
-        Sign::Add => row.effects.iter().try_for_each(|effect| open(totals, effect, sign)),
-        Sign::Remove => row.effects.iter().rev().try_for_each(|effect| open(totals, effect, sign)),
+        Sign::Add => row.steps.iter().try_for_each(|step| open(totals, step, sign)),
+        Sign::Remove => row.steps.iter().rev().try_for_each(|step| open(totals, step, sign)),
     }
 }
 
@@ -118,16 +119,22 @@ fn realise(gains: &mut GainTotals, disposal: &BookedDisposal, sign: Sign) -> Res
     gains.quantity = sign.btc(gains.quantity, disposal.quantity.add(disposal.fee)?)?;
     gains.gross = sign.fiat(gains.gross, disposal.gross)?;
     gains.fiat_fees = sign.fiat(gains.fiat_fees, disposal.fiat_fee)?;
-    let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.cost))?;
-    gains.cost = sign.fiat(gains.cost, cost)?;
+    gains.cost = sign.fiat(gains.cost, disposal_basis(disposal)?)?;
     Ok(())
 }
 
-fn open(totals: &mut Totals, effect: &LotEffect, sign: Sign) -> Result<()> {
-    let (quantity, cost, sign) = match *effect {
-        LotEffect::Opened { quantity, cost, .. } => (quantity, cost, sign),
-        LotEffect::Used { quantity, cost, .. } => (quantity, cost, sign.opposite()),
-        LotEffect::CostAdded { cost, .. } => (Msats::ZERO, cost, sign),
+/// What a step opens and uses up. A move between pools and a carried cost leave the sums as they are.
+fn open(totals: &mut Totals, step: &BookedStep, sign: Sign) -> Result<()> {
+    let (quantity, cost, sign) = match step {
+        BookedStep::Acquired { quantity, lot, .. } => (*quantity, lot.cost, sign),
+        BookedStep::Disposed(disposal) => {
+            let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.used.cost))?;
+            (disposal.quantity.add(disposal.fee)?, cost, sign.opposite())
+        }
+        BookedStep::CarriedFee { quantity, .. } => (*quantity, Fiat::ZERO, sign.opposite()),
+        BookedStep::Moved { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {
+            return Ok(());
+        }
     };
     totals.open_quantity = sign.btc(totals.open_quantity, quantity)?;
     totals.open_cost = sign.fiat(totals.open_cost, cost)?;
@@ -141,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::journal::postings;
-    use crate::journal::samples::{any_row, booked, disposal, no, rail, usd};
+    use crate::journal::samples::{any_row, booked, disposal, no, opening, rail, usd};
     use crate::model::Counter;
 
     fn change(totals: &mut Totals, row: &JournalRow, sign: Sign) {
@@ -164,8 +171,12 @@ mod tests {
 
     #[test]
     fn removing_what_was_never_added_is_noticed() {
-        let row =
-            booked(vec![BookedStep::Moved { from: no(1), to: no(2), quantity: Msats::new(5), cost: usd(0) }]);
+        let row = booked(vec![BookedStep::Moved {
+            from: no(1),
+            to: no(2),
+            quantity: Msats::new(5),
+            slices: vec![],
+        }]);
         let mut totals = Totals { events: 1, ..Totals::default() };
         let lines = postings(&row, &rail).unwrap();
         assert!(matches!(apply(&mut totals, &row, &lines, Sign::Remove), Err(Error::Corrupt(_))));
@@ -179,6 +190,7 @@ mod tests {
             counter: Counter::IncomeExternal,
             value: usd(4),
             paid: None,
+            lot: opening(4),
         }]);
         let mut totals = Totals::default();
         change(&mut totals, &came, Sign::Add);

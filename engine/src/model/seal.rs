@@ -105,7 +105,7 @@ pub struct SealedSlice {
     pub gross: Fiat,
     /// Fiat fee.
     pub fiat_fee: Fiat,
-    /// Cost.
+    /// Cost basis.
     pub cost: Fiat,
     /// Short or long.
     pub term: Term,

@@ -156,7 +156,7 @@ pub fn compare(
     let mut sums: [BTreeMap<i16, Gains>; 2] = Default::default();
     in_step(before, after, |place, rows| {
         for ((row, years), sums) in rows.iter().zip(&mut years).zip(&mut sums) {
-            if let Some(gains) = row.and_then(gains_of) {
+            if let Some(gains) = gains_on(*row)? {
                 add_year(sums, years.year(place.0)?, &gains);
             }
         }
@@ -179,7 +179,7 @@ pub fn differs(
 ) -> Result<bool> {
     let mut found = false;
     in_step(before, after, |_, rows| {
-        found = !same_slices(rows) && !lots_that_differ(rows).is_empty();
+        found = !same_slices(rows)? && !lots_that_differ(rows)?.is_empty();
         Ok(!found)
     })?;
     Ok(found)
@@ -245,34 +245,47 @@ fn slices(row: Option<&JournalRow>) -> impl Iterator<Item = &Slice> {
     row.into_iter().flat_map(realised).flat_map(|disposal| &disposal.slices)
 }
 
+fn gains_on(row: Option<&JournalRow>) -> Result<Option<Gains>> {
+    row.map_or(Ok(None), gains_of)
+}
+
 /// Whether both sides used the same lots in the same order for the same figures.
-fn same_slices(rows: [Option<&JournalRow>; 2]) -> bool {
-    let of = |row| {
-        slices(row).map(|slice| {
-            let lot = (&slice.lot.origin.id, slice.lot.nth, slice.lot.acquired_at);
-            (lot, slice.term, figures_of(slice))
-        })
-    };
-    rows.map(|row| row.is_some()) == [true, true] && of(rows[0]).eq(of(rows[1]))
+fn same_slices([before, after]: [Option<&JournalRow>; 2]) -> Result<bool> {
+    let (mut before, mut after) = (slices(before), slices(after));
+    loop {
+        match (before.next(), after.next()) {
+            (None, None) => return Ok(true),
+            (Some(a), Some(b)) if same_slice(a, b)? => {}
+            _ => return Ok(false),
+        }
+    }
+}
+
+fn same_slice(a: &Slice, b: &Slice) -> Result<bool> {
+    let (one, other) = (&a.used.lot, &b.used.lot);
+    let same_lot =
+        (&one.origin.id, one.nth, one.acquired_at) == (&other.origin.id, other.nth, other.acquired_at);
+    Ok(same_lot && a.term == b.term && figures_of(a)? == figures_of(b)?)
 }
 
 /// A lot's part in an event on each side.
 type Parts = [Option<(Term, Figures)>; 2];
 
 /// The lots whose part differs, by acquisition and id.
-fn lots_that_differ(rows: [Option<&JournalRow>; 2]) -> BTreeMap<(Timestamp, String), Parts> {
+fn lots_that_differ(rows: [Option<&JournalRow>; 2]) -> Result<BTreeMap<(Timestamp, String), Parts>> {
     let mut lots: BTreeMap<(Timestamp, String), Parts> = BTreeMap::new();
     for (side, row) in rows.into_iter().enumerate() {
         for slice in slices(row) {
-            let parts = lots.entry((slice.lot.acquired_at, slice.lot.lot_id())).or_default();
+            let lot = &slice.used.lot;
+            let parts = lots.entry((lot.acquired_at, lot.lot_id())).or_default();
             if let Some(part) = parts.get_mut(side) {
                 let known = part.map_or(Figures::default(), |(_, known)| known);
-                *part = Some((slice.term, known.and(&figures_of(slice))));
+                *part = Some((slice.term, known.and(&figures_of(slice)?)));
             }
         }
     }
     lots.retain(|_, [before, after]| before != after);
-    lots
+    Ok(lots)
 }
 
 /// The page of differing events being filled.
@@ -288,10 +301,10 @@ struct Page<'a> {
 
 impl Page<'_> {
     fn look_at(&mut self, place: &Place, rows: [Option<&JournalRow>; 2]) -> Result<()> {
-        if same_slices(rows) {
+        if same_slices(rows)? {
             return Ok(());
         }
-        let lots = lots_that_differ(rows);
+        let lots = lots_that_differ(rows)?;
         if lots.is_empty() {
             return Ok(());
         }
@@ -303,7 +316,7 @@ impl Page<'_> {
             self.next = self.last.take();
             return Ok(());
         }
-        let [before, after] = rows.map(|row| row.and_then(gains_of));
+        let (before, after) = (gains_on(rows[0])?, gains_on(rows[1])?);
         let lots =
             lots.into_iter().map(|((acquired_at, lot_id), parts)| self.lot(acquired_at, lot_id, parts));
         let item = ComparedEvent {

@@ -5,9 +5,9 @@
 use super::ReportContext;
 use crate::error::Result;
 use crate::id::{EventKey, Rank};
-use crate::journal::realised;
+use crate::journal::{basis, realised};
 use crate::model::{
-    BookedDisposal, BookedStep, Counter, JournalRow, LotKey, RowStatus, SealedDisposal, SealedSale,
+    BookedDisposal, BookedStep, Counter, JournalRow, LotKey, LotUse, RowStatus, SealedDisposal, SealedSale,
     SealedSlice, Slice, Text,
 };
 use crate::money::{Fiat, Msats};
@@ -17,7 +17,7 @@ use crate::money::{Fiat, Msats};
 /// # Errors
 /// What the annotations yield.
 pub fn sealed_sale(ctx: &ReportContext<'_>, key: &EventKey, row: &JournalRow) -> Result<Option<SealedSale>> {
-    let disposals: Vec<SealedDisposal> = realised(row).map(sealed_disposal).collect();
+    let disposals: Vec<SealedDisposal> = realised(row).map(sealed_disposal).collect::<Result<_>>()?;
     if disposals.is_empty() {
         return Ok(None);
     }
@@ -25,18 +25,21 @@ pub fn sealed_sale(ctx: &ReportContext<'_>, key: &EventKey, row: &JournalRow) ->
     Ok(Some(SealedSale { kind: row.kind, disposals, note: words.note, tags: words.tags }))
 }
 
-fn sealed_disposal(disposal: &BookedDisposal) -> SealedDisposal {
-    let slices = disposal.slices.iter().map(|slice| SealedSlice {
-        acquired_at: slice.lot.acquired_at,
-        origin: slice.lot.origin.id.clone(),
-        nth: slice.lot.nth,
-        quantity: slice.quantity,
-        gross: slice.gross,
-        fiat_fee: slice.fiat_fee,
-        cost: slice.cost,
-        term: slice.term,
-    });
-    SealedDisposal { connection: disposal.connection, slices: slices.collect() }
+fn sealed_disposal(disposal: &BookedDisposal) -> Result<SealedDisposal> {
+    let sealed = |slice: &Slice| {
+        Ok(SealedSlice {
+            acquired_at: slice.used.lot.acquired_at,
+            origin: slice.used.lot.origin.id.clone(),
+            nth: slice.used.lot.nth,
+            quantity: slice.used.quantity,
+            gross: slice.gross,
+            fiat_fee: slice.fiat_fee,
+            cost: basis(slice)?,
+            term: slice.term,
+        })
+    };
+    let slices = disposal.slices.iter().map(sealed).collect::<Result<_>>()?;
+    Ok(SealedDisposal { connection: disposal.connection, slices })
 }
 
 /// A journal row that shows a gains report what `sale` recorded.
@@ -52,7 +55,6 @@ pub fn filed_row(sale: SealedSale) -> Result<JournalRow> {
         connections,
         status: RowStatus::Booked,
         steps: disposals.into_iter().map(step).collect::<Result<_>>()?,
-        effects: Vec::new(),
         valuation: None,
         text: Some(Box::new(Text { description: None, note, tags })),
         merged: Vec::new(),
@@ -69,9 +71,9 @@ fn filed_disposal(disposal: SealedDisposal) -> Result<BookedDisposal> {
         fee_account: Counter::NetworkFees,
         counter: Counter::ExpensesExternal,
         realises: true,
+        named: false,
         gross,
         fiat_fee: Fiat::sum(slices.iter().map(|slice| slice.fiat_fee))?,
-        value: gross,
         received: None,
         slices: slices.into_iter().map(filed_slice).collect(),
     })
@@ -80,6 +82,6 @@ fn filed_disposal(disposal: SealedDisposal) -> Result<BookedDisposal> {
 fn filed_slice(slice: SealedSlice) -> Slice {
     let SealedSlice { acquired_at, origin, nth, quantity, gross, fiat_fee, cost, term } = slice;
     let origin = EventKey { time: acquired_at, rank: Rank::Receipt, order: 0, id: origin };
-    let lot = LotKey { pool: None, acquired_at, origin, nth, via: None };
-    Slice { lot, quantity, cost, gross, fiat_fee, term }
+    let lot = LotKey { pool: None, unit: None, acquired_at, origin, nth, via: None };
+    Slice { used: LotUse { lot, quantity, cost, loss_cost: None, left: None }, gross, fiat_fee, term }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::figures::percentage;
 use crate::error::Result;
+use crate::journal::basis;
 use crate::model::{BookedDisposal, Slice, Term};
 use crate::money::{Currency, Fiat, Msats};
 
@@ -30,7 +31,7 @@ struct TermSums {
 /// Net proceeds and gain of one slice.
 pub(super) fn net_and_gain(slice: &Slice) -> Result<(Fiat, Fiat)> {
     let net = slice.gross.sub(slice.fiat_fee)?;
-    Ok((net, net.sub(slice.cost)?))
+    Ok((net, net.sub(basis(slice)?)?))
 }
 
 impl GainSums {
@@ -85,10 +86,10 @@ impl GainSums {
 impl TermSums {
     fn add(&mut self, slice: &Slice) -> Result<()> {
         self.rows += 1;
-        self.quantity = self.quantity.add(slice.quantity)?;
+        self.quantity = self.quantity.add(slice.used.quantity)?;
         self.gross = self.gross.add(slice.gross)?;
         self.fees = self.fees.add(slice.fiat_fee)?;
-        self.cost = self.cost.add(slice.cost)?;
+        self.cost = self.cost.add(basis(slice)?)?;
         Ok(())
     }
 

@@ -69,8 +69,10 @@ tables! {
     journal,
     /// Derived: event key of each quarantined row → nothing.
     quarantine,
-    /// Derived: lot key → `OpenLot`.
+    /// Derived: lot key → what is left of the lot.
     lots,
+    /// Derived: pool → `PoolCost`, where a method keeps one cost for a whole pool.
+    pools,
 }
 
 fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
