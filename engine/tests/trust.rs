@@ -328,3 +328,40 @@ fn the_change_log_says_what_each_write_touched() {
         assert!(seen.contains(operation), "{operation} is not in {seen:?}");
     }
 }
+
+proptest! {
+    #![proptest_config(cases(96))]
+
+    #[test]
+    fn units_and_cost_are_conserved_in_every_pool(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let world = World::decode(&bytes);
+        let book = empty_book();
+        run(&world, &book, &world.interleaved());
+        let snapshot = book.snapshot().unwrap();
+        let report = snapshot.conservation(now()).unwrap();
+        let totals = snapshot.totals().unwrap();
+        for pool in report.pools.iter().chain([&report.total]) {
+            prop_assert!(pool.balanced, "{pool:?}");
+            let [quantity, cost]: [Decimal; 2] = std::array::from_fn(|at| {
+                let of = |flow: &nacre_engine::reports::PrintedFlow| {
+                    number(if at == 0 { &flow.quantity } else { &flow.cost_basis_fiat })
+                };
+                let inflow = of(&pool.acquired) + of(&pool.arrived) + of(&pool.inherited);
+                let outflow = of(&pool.disposed) + of(&pool.given) + of(&pool.carried) + of(&pool.departed);
+                inflow - outflow - of(&pool.lots)
+            });
+            prop_assert_eq!((quantity, cost), (Decimal::ZERO, Decimal::ZERO), "{:?}", pool);
+        }
+        prop_assert_eq!(&report.total.left.quantity, &totals.open_quantity.to_sat_text());
+        let sold = snapshot.capital_gains(&Range::default(), now()).unwrap().summary;
+        prop_assert_eq!(&report.total.disposed.quantity, &sold.total_quantity_disposed);
+        for connection in &report.connections {
+            if let Some(lots) = &connection.lots {
+                prop_assert_eq!(lots, &connection.ledger, "{:?}", connection);
+            }
+            if totals.quarantined == 0 && totals.excluded == 0 && let Some(wallet) = &connection.wallet {
+                prop_assert_eq!(wallet, &connection.ledger, "{:?}", connection);
+            }
+        }
+    }
+}

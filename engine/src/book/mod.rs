@@ -3,6 +3,7 @@
 //! **A write is one operation = one transaction = one row in the change log.** A read is a [`Snapshot`]. Writers take
 //! turns; readers never wait. Instants are handed in: the engine has no clock.
 
+mod conservation;
 #[cfg(test)]
 mod crash;
 mod events;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Snapshot;
 use crate::error::{Error, Result};
 use crate::model::{Change, ChangeDetail, Effect, EventEffect, Gains, YearEffect};
+use crate::money::Currency;
 use crate::time::Timestamp;
 
 /// Causes told at most.
@@ -87,6 +88,7 @@ impl Snapshot {
 #[derive(Default)]
 struct Sum {
     first: bool,
+    currencies: Option<(Currency, Currency)>,
     more_from: Option<Timestamp>,
     years: BTreeMap<i16, (Gains, Gains)>,
     events: BTreeMap<(Timestamp, String), EventEffect>,
@@ -95,6 +97,8 @@ struct Sum {
 impl Sum {
     fn add(&mut self, effect: &Effect) {
         self.first |= effect.first;
+        let before = self.currencies.or(effect.currencies).map(|(before, _)| before);
+        self.currencies = before.zip(effect.currencies.map(|(_, after)| after));
         for YearEffect { year, before, after } in &effect.years {
             self.years.entry(*year).or_insert((*before, *after)).1 = *after;
         }
@@ -127,6 +131,6 @@ impl Sum {
         let more_from = self.more_from.into_iter().chain(beyond).min();
         events.retain(|event| more_from.is_none_or(|from| event.at < from));
         let years = years.filter(|year| year.before != year.after).collect();
-        Effect { first: self.first, years, events, more_from }
+        Effect { first: self.first, currencies: self.currencies, years, events, more_from }
     }
 }

@@ -10,8 +10,10 @@ use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
 use crate::journal::{Sign, apply, effects, postings};
-use crate::model::{BookedStep, Effect, JournalRow, LotUse, Quarantine, Rail, RowStatus, Totals};
-use crate::money::Msats;
+use crate::model::{
+    Account, Asset, BookedStep, Effect, Flow, JournalRow, LotScope, LotUse, Quarantine, Rail, RowStatus,
+    Settings, Totals,
+};
 use crate::normalise::Rails;
 use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
@@ -44,6 +46,7 @@ pub(crate) fn process(
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
     let mut totals = store.totals()?;
     let first = store.next_journal(&[])?.is_none();
+    let booked_currency = store.booked_settings()?.fiat_currency;
     let mut diff = Diff::over(&zone, std::mem::take(&mut totals.years), first);
     if mark == Timestamp::MIN {
         // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
@@ -79,8 +82,9 @@ pub(crate) fn process(
         store.put_journal_row(&key, &row)?;
     }
     booker.pools.finish(store)?;
-    conserved(&totals)?;
+    conserved(&totals, &settings)?;
     let (years, effect) = diff.finish();
+    let effect = Effect { currencies: Some((booked_currency, settings.fiat_currency)), ..effect };
     totals.years = years;
     store.set_totals(&totals)?;
     store.set_booked_settings(&settings)?;
@@ -159,16 +163,31 @@ fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
     sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || amounts.sum::<i128>() > HALF
 }
 
-/// **What the ledger says is held is what the open lots say is held.**
-pub(crate) fn conserved(totals: &Totals) -> Result<()> {
-    use crate::model::{Account, Asset};
-    let held = totals
-        .accounts
-        .iter()
-        .filter(|((account, asset), _)| matches!(account, Account::Bitcoin(..)) && *asset == Asset::Btc);
-    let held: i128 = held.map(|(_, total)| total.net()).sum();
-    if held == i128::from(totals.open_quantity.get()) && totals.open_quantity >= Msats::ZERO {
-        return Ok(());
+/// **What the ledger says is held is what the open lots hold**, in total and, where each connection has its own pool, for each
+/// connection; **what came into the pools, units and cost, is what went out and what is left.**
+pub(crate) fn conserved(totals: &Totals, settings: &Settings) -> Result<()> {
+    let broken = |what: String| Err(Error::Corrupt(what));
+    let mut held: BTreeMap<ConnectionNo, i128> = BTreeMap::new();
+    for ((account, asset), total) in &totals.accounts {
+        if let (Account::Bitcoin(_, no), Asset::Btc) = (account, asset) {
+            *held.entry(*no).or_default() += total.net();
+        }
     }
-    Err(Error::Corrupt(format!("the ledger holds {held} msat, the open lots {}", totals.open_quantity.get())))
+    let (open, in_all) = (i128::from(totals.open_quantity.get()), held.values().sum::<i128>());
+    if in_all != open || open < 0 {
+        return broken(format!("the ledger holds {in_all} msat, the open lots {open}"));
+    }
+    let left = totals.pools.values().fold(Flow::default(), |sum, pool| sum.and(pool.left()));
+    if left != (Flow { quantity: open, cost: totals.open_cost.get().into() }) {
+        return broken(format!("the pools have {left:?} left, the open lots {open} msat"));
+    }
+    // With one pool a connection may send what another received; after a change of scope both rules have been in force.
+    let apart = settings.lot_scope == LotScope::Connection && settings.policies.is_empty();
+    let of = |no: &ConnectionNo| totals.pools.get(&Some(*no)).map_or(0, |pool| pool.left().quantity);
+    match held.iter().find(|(no, held)| apart && of(no) != **held) {
+        Some((no, held)) => {
+            broken(format!("the ledger of connection {} holds {held} msat, its lots {}", no.0, of(no)))
+        }
+        None => Ok(()),
+    }
 }

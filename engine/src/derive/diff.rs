@@ -97,8 +97,8 @@ impl<'z> Diff<'z> {
         let more_from = beyond.map(|(at, _)| *at);
         let known = events.into_iter().filter(|((at, _), _)| more_from.is_none_or(|from| *at < from));
         let events = known.map(|((at, event), (before, after))| EventEffect { event, at, before, after });
-        let effect =
-            Effect { first, years: changed_years(&before, &after), events: events.collect(), more_from };
+        let (years, events) = (changed_years(&before, &after), events.collect());
+        let effect = Effect { first, currencies: None, years, events, more_from };
         (after, effect)
     }
 }

@@ -8,6 +8,7 @@
 mod basis;
 pub mod chart;
 mod effects;
+mod flows;
 mod gains;
 mod post;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::EventId;
+use crate::money::Currency;
 use crate::time::Timestamp;
 
 /// Sums over lot slices that realised a gain.
@@ -96,6 +97,8 @@ pub struct EventEffect {
 pub struct Effect {
     /// Whether there was no journal before: then everything is new, and no single event is listed.
     pub first: bool,
+    /// The book's currency before and after; `None`: nothing was derived.
+    pub currencies: Option<(Currency, Currency)>,
     /// The years that changed, oldest first; always all of them.
     pub years: Vec<YearEffect>,
     /// The events that changed, oldest first; those before `more_from` are all of them.

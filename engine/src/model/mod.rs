@@ -33,4 +33,4 @@ pub use quarantine::Quarantine;
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
 pub use seal::{Held, Seal, SealedConnection, SealedDisposal, SealedSale, SealedSlice};
 pub use settings::{Allocation, FeeTreatment, LotScope, Method, Policy, Settings};
-pub use totals::{AccountTotal, Asset, GainTotals, Totals};
+pub use totals::{AccountTotal, Asset, Flow, GainTotals, PoolFlows, Totals};

@@ -9,6 +9,7 @@
 mod balance_sheet;
 mod capital_gains;
 mod compare;
+mod conservation;
 mod context;
 mod figures;
 mod filed;
@@ -34,6 +35,9 @@ pub use capital_gains::{
 pub use compare::{
     ComparedEvent, ComparedLot, ComparedYear, Comparison, GainsPair, Listing, LotPart, Place, PrintedFigures,
     PrintedGains, Side, compare, differs,
+};
+pub use conservation::{
+    ConnectionConservation, Conservation, LotsHeld, PoolConservation, PrintedFlow, conservation,
 };
 pub use context::{AnnotationOf, Header, ReportContext};
 pub use filed::{filed_row, sealed_sale};
