@@ -91,6 +91,20 @@ impl BookAccess {
         Ok(())
     }
 
+    /// [`BookAccess::write`] after [`BookAccess::prepare`], in one turn: `work` sees the facts of this moment.
+    pub(crate) async fn write_prepared<R, F>(&self, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Book) -> Result<R, Problem> + Send + 'static,
+    {
+        let access = self.clone();
+        self.write(move |book| {
+            access.prepare_now(book)?;
+            work(book)
+        })
+        .await
+    }
+
     /// [`BookAccess::prepare`] within a turn to write. The facts are read here and not when the request began: what
     /// an earlier turn wrote is never older than what this one writes.
     pub(super) fn prepare_now(&self, book: &Book) -> Result<(), Problem> {
@@ -107,6 +121,13 @@ impl BookAccess {
             book.put_rates(now(), cursor, &points)?;
         }
         Ok(())
+    }
+
+    /// The profile as it is now. Blocks.
+    pub(super) fn profile_now(&self) -> Result<Profile, Problem> {
+        let read =
+            |tx: &crate::store::ReadTx| profiles::owned(tx, self.user, self.workspace, self.profile_id);
+        self.state.store.read_now::<_, Problem>(read)
     }
 
     /// Blocks.
@@ -136,7 +157,8 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(clock::now_ms().saturating_mul(1000))
 }
 
-fn engine_settings(settings: &Settings) -> Result<model::Settings, Problem> {
+/// The settings of a profile as the engine takes them.
+pub(crate) fn engine_settings(settings: &Settings) -> Result<model::Settings, Problem> {
     Ok(model::Settings {
         fiat_currency: settings.fiat_currency.parse()?,
         method: match settings.gains_algorithm {

@@ -11,6 +11,7 @@ pub(crate) mod leftovers;
 mod problem;
 mod registry;
 mod spool;
+pub(crate) mod what_if;
 
 pub(crate) use access::{BookAccess, now};
 pub(crate) use registry::Books;
