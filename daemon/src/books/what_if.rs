@@ -59,3 +59,23 @@ pub(crate) async fn what_if(
     };
     access.write_prepared(work).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::GivesUp;
+
+    #[tokio::test]
+    async fn a_request_that_ends_before_its_answer_gives_up() {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let guard = GivesUp(given_up.clone());
+        let request = async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        };
+        let out_of_time = tokio::time::timeout(std::time::Duration::from_millis(1), request).await;
+        assert!(out_of_time.is_err() && given_up.load(Ordering::Relaxed));
+    }
+}
