@@ -36,7 +36,7 @@ impl Book {
                 return Ok(None);
             }
             store.set_settings(settings)?;
-            store.lower_mark(Timestamp::MIN)?;
+            store.mark_from(Timestamp::MIN)?;
             let (before, after) = (Box::new(before), Box::new(settings.clone()));
             store.log(now, "settings", 1, ChangeDetail::Settings { before, after }).map(Some)
         })?;
@@ -84,7 +84,7 @@ impl Book {
                 store.sync_states.remove(&updated.no.0.to_be_bytes())?;
             }
             if old.rail != updated.rail {
-                store.lower_mark(Timestamp::MIN)?;
+                store.mark_from(Timestamp::MIN)?;
             }
             store.put_connection(updated)?;
             let detail = removed_records(updated, removed, touched);
@@ -102,7 +102,7 @@ impl Book {
             remove_records(store, &records, &mut touched)?;
             if !records.is_empty() {
                 // Its rows cannot be undone one by one: nothing says any more which rail they were posted to.
-                store.lower_mark(Timestamp::MIN)?;
+                store.mark_from(Timestamp::MIN)?;
             }
             store.remove_connection(no)?;
             let removed = records.len() as u64;
@@ -128,7 +128,7 @@ impl Book {
             // Under the id of every record in it, so that it holds for each should they part again.
             std::iter::once(&key.id).chain(&merged).try_for_each(|id| store.put_annotation(id, &result))?;
             if (old.excluded, old.rate) != (result.excluded, result.rate) {
-                store.lower_mark(key.time)?;
+                store.mark(key.time, key.time)?;
             }
             let (event, at, fields) = (key.id, key.time, changed_fields(&old, &result));
             store.log(now, "annotate", 1, ChangeDetail::Annotation { event, at, fields }).map(Some)

@@ -48,7 +48,7 @@ impl Book {
             report.note(format!("seal {id} does not print what was filed"));
         }
         let outcome = self.write(|store| {
-            derive::process(store, Timestamp::MIN, &|| false)?;
+            derive::process(store, &[derive::EVERYTHING], &|| false)?;
             compare(&mut stored, store, mark, &mut report)?;
             Ok(None::<()>)
         });
@@ -109,6 +109,8 @@ fn compare<T: Readable>(
         compare_rows("journal", &mut stored.journal, &mut rebuilt.journal, end.as_deref(), report)?;
     compare_rows("quarantine", &mut stored.quarantine, &mut rebuilt.quarantine, end.as_deref(), report)?;
     if mark.is_none() {
+        compare_rows("reaches", &mut stored.reaches, &mut rebuilt.reaches, None, report)?;
+        compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         report.open_lots = compare_rows("open lots", &mut stored.lots, &mut rebuilt.lots, None, report)?;
         if stored.totals()? != rebuilt.totals()? {
             report.note("the running totals differ from a rebuild".into());

@@ -34,7 +34,7 @@ impl Book {
                 return Err(Error::invalid("fiat_currency", problem));
             }
             store.set_settings(settings)?;
-            derive::process(store, Timestamp::MIN, cancelled)?;
+            derive::process(store, &[derive::EVERYTHING], cancelled)?;
             let zones = (Zone::named(&booked.timezone)?, Zone::named(&settings.timezone)?);
             let currency = booked.fiat_currency;
             let sides = [Side { zone: &zones.0, currency }, Side { zone: &zones.1, currency }];

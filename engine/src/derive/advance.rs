@@ -1,21 +1,22 @@
-//! Forward from the mark: one pass that makes every derived row true again.
+//! One process: makes every derived row true again, by patching rows in place or by going back and replaying.
 
 use std::collections::BTreeMap;
 
 use super::booking::Booker;
 use super::diff::Diff;
+use super::patch::patch;
 use super::pools::Pools;
+use super::reach::Reaches;
 use super::rewind::rewind;
 use super::scan::Scan;
 use crate::error::{Error, Result};
-use crate::id::{ConnectionNo, EventKey};
+use crate::id::{ConnectionNo, EventKey, instant_bytes, instant_from_bytes};
 use crate::journal::{Sign, apply, effects, postings};
 use crate::model::{
-    Account, Asset, BookedStep, Effect, Flow, JournalRow, LotScope, LotUse, Quarantine, Rail, RowStatus,
-    Settings, Totals,
+    Account, Asset, BookedStep, Effect, Event, Flow, JournalRow, Limits, LotScope, LotUse, Quarantine, Rail,
+    RowStatus, Settings, Totals,
 };
-use crate::normalise::Rails;
-use crate::store::WriteStore;
+use crate::store::{Span, WriteStore};
 use crate::time::{Timestamp, Zone};
 
 /// What a process did.
@@ -33,10 +34,11 @@ pub struct Outcome {
     pub book_version: u64,
 }
 
-/// Rewinds to the mark and replays; says what that changed about the gains. `cancelled` is asked now and then.
+/// Derives the events of `spans` anew, and whatever follows from them; says what that changed about the
+/// gains. `cancelled` is asked now and then.
 pub(crate) fn process(
     store: &mut WriteStore<'_>,
-    mark: Timestamp,
+    spans: &[Span],
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(Outcome, Effect)> {
     let settings = store.settings()?;
@@ -46,103 +48,173 @@ pub(crate) fn process(
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
     let mut totals = store.totals()?;
     let first = store.next_journal(&[])?.is_none();
-    let booked_currency = store.booked_settings()?.fiat_currency;
-    let mut diff = Diff::over(&zone, std::mem::take(&mut totals.years), first);
-    if mark == Timestamp::MIN {
-        // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
-        diff.all_old(store)?;
-        store.clear_derived()?;
-        totals = Totals::default();
-    }
-    let mut pools = Pools::new(store.booked_settings()?.method);
-    rewind(store, &mut totals, &mut pools, mark, &rails, &mut diff)?;
-    pools.finish(store)?;
-    let mut booker = Booker {
-        settings: &settings,
-        zone: &zone,
-        rails: &rails,
-        rates: Default::default(),
-        pools: Pools::new(settings.method),
-        lot_scope: settings.lot_scope,
+    let diff = Diff::over(&zone, std::mem::take(&mut totals.years), first);
+    let mut run = Run {
+        booker: Booker {
+            settings: &settings,
+            zone: &zone,
+            rails: &rails,
+            rates: Default::default(),
+            pools: Pools::new(settings.method),
+            lot_scope: settings.lot_scope,
+        },
+        totals,
+        diff,
+        reaches: Reaches::new(settings.method),
+        limits: store.limits()?,
+        annotated: store.annotations.at_or_after(&[])?.is_some(),
+        cancelled,
+        replayed: 0,
+        entries: 0,
     };
-    let annotated = store.annotations.at_or_after(&[])?.is_some();
-    let (mut replayed, mut entries) = (0u64, 0u64);
-    let mut scan = Scan::starting(mark);
-    while let Some(event) = scan.next(store, &rails)? {
-        if replayed.is_multiple_of(1024) && cancelled() {
+    let rest = match run.may_patch(store, spans)? {
+        true => patch(&mut run, store, spans)?,
+        false => spans.first().map(|span| instant_bytes(span.from).to_vec()),
+    };
+    if let Some(at) = rest {
+        run.replay(store, &at)?;
+    }
+    run.finish(store)
+}
+
+/// One process.
+pub(super) struct Run<'a> {
+    pub booker: Booker<'a>,
+    pub totals: Totals,
+    /// Keeps the gains per year meanwhile, and what differs.
+    pub diff: Diff<'a>,
+    pub reaches: Reaches,
+    pub limits: Limits,
+    annotated: bool,
+    cancelled: &'a dyn Fn() -> bool,
+    replayed: u64,
+    entries: u64,
+}
+
+impl Run<'_> {
+    /// Whether rows may be replaced one by one: lots have an order, and it is still the same.
+    fn may_patch(&self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
+        let settings = self.booker.settings;
+        Ok(!settings.method.pools_cost()
+            && settings.policies.is_empty()
+            && !self.limits.near
+            && spans.first().is_some_and(|span| span.from > Timestamp::MIN)
+            && store.booked_settings()? == *settings)
+    }
+
+    /// Undoes every row at and behind the ordered bytes `at`, and books what the facts say now.
+    fn replay(&mut self, store: &mut WriteStore<'_>, at: &[u8]) -> Result<()> {
+        let instant = at.first_chunk().map_or(Timestamp::MIN, |bytes| instant_from_bytes(*bytes));
+        if instant == Timestamp::MIN {
+            // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
+            self.diff.all_old(store)?;
+            store.clear_derived()?;
+            self.totals = Totals::default();
+            self.limits = Limits::default();
+        }
+        let mut old = Pools::new(store.booked_settings()?.method);
+        if rewind(store, &mut self.totals, &mut old, at, self.booker.rails, &mut self.diff)? > 0 {
+            self.reaches.cut(store, at)?;
+        }
+        old.finish(store)?;
+        if let Some(past) = self.booker.pools.past.take() {
+            past.settle(store)?;
+        }
+        let mut scan = Scan::starting(instant);
+        while let Some(event) = scan.next(store, self.booker.rails)? {
+            if event.key.time == instant && event.key.to_bytes().as_slice() < at {
+                continue;
+            }
+            let (key, row) = self.book(store, event)?;
+            let row = self.add(store, &key, row)?;
+            self.diff.new_row(&key, &row)?;
+            self.reaches.appended(store, &key, &row)?;
+            store.put_journal_row(&key, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Books an event as its annotations say.
+    pub fn book(&mut self, store: &mut WriteStore<'_>, event: Event) -> Result<(EventKey, JournalRow)> {
+        if self.replayed.is_multiple_of(1024) && (self.cancelled)() {
             return Err(Error::Cancelled);
         }
-        let annotation =
-            if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
-        let (key, row) = booker.book(store, event, annotation.as_ref())?;
-        let row = add(store, &mut booker.pools, &mut totals, &key, row, &rails)?;
-        diff.new_row(&key, &row)?;
-        replayed += 1;
-        entries += u64::from(row.status == RowStatus::Booked);
-        store.put_journal_row(&key, &row)?;
+        self.replayed += 1;
+        let annotation = match self.annotated {
+            true => Some(store.annotation_over(&event.key.id, &event.merged)?),
+            false => None,
+        };
+        let (key, row) = self.booker.book(store, event, annotation.as_ref())?;
+        self.entries += u64::from(row.status == RowStatus::Booked);
+        Ok((key, row))
     }
-    booker.pools.finish(store)?;
-    conserved(&totals, &settings)?;
-    let (years, effect) = diff.finish();
-    let effect = Effect { currencies: Some((booked_currency, settings.fiat_currency)), ..effect };
-    totals.years = years;
-    store.set_totals(&totals)?;
-    store.set_booked_settings(&settings)?;
-    store.set_dirty_from(None)?;
-    let outcome = Outcome {
-        events_total: totals.events,
-        events_replayed: replayed,
-        entries_written: entries,
-        quarantined: totals.quarantined,
-        book_version: store.version()?,
-    };
-    Ok((outcome, effect))
-}
 
-/// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
-fn add(
-    store: &mut WriteStore<'_>,
-    pools: &mut Pools,
-    totals: &mut Totals,
-    key: &EventKey,
-    row: JournalRow,
-    rails: Rails<'_>,
-) -> Result<JournalRow> {
-    let lines = match postings(&row, rails) {
-        Err(Error::Overflow(_)) => return set_aside(store, pools, totals, key, row),
-        lines => lines?,
-    };
-    let before = near_limits(totals, &row).then(|| totals.clone());
-    match (apply(totals, &row, &lines, Sign::Add), before) {
-        (Err(Error::Overflow(_)), Some(before)) => {
-            *totals = before;
-            set_aside(store, pools, totals, key, row)
+    /// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
+    pub fn add(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: JournalRow) -> Result<JournalRow> {
+        let lines = match postings(&row, self.booker.rails) {
+            Err(Error::Overflow(_)) => return self.set_aside(store, key, row),
+            lines => lines?,
+        };
+        let before = near_limits(&self.totals, &row).then(|| self.totals.clone());
+        self.limits.near |= before.is_some();
+        match (apply(&mut self.totals, &row, &lines, Sign::Add), before) {
+            (Err(Error::Overflow(_)), Some(before)) => {
+                self.totals = before;
+                self.set_aside(store, key, row)
+            }
+            (added, _) => added.map(|()| row),
         }
-        (added, _) => added.map(|()| row),
+    }
+
+    fn set_aside(
+        &mut self,
+        store: &mut WriteStore<'_>,
+        key: &EventKey,
+        row: JournalRow,
+    ) -> Result<JournalRow> {
+        self.limits.near = true;
+        self.booker.pools.undo(store, &effects(key, &row)?)?;
+        let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
+        let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
+        apply(&mut self.totals, &row, &[], Sign::Add)?;
+        Ok(row)
+    }
+
+    fn finish(mut self, store: &mut WriteStore<'_>) -> Result<(Outcome, Effect)> {
+        let settings = self.booker.settings;
+        self.booker.pools.finish(store)?;
+        self.reaches.finish(store)?;
+        conserved(&self.totals, settings)?;
+        let (years, effect) = self.diff.finish();
+        let currencies = (store.booked_settings()?.fiat_currency, settings.fiat_currency);
+        self.totals.years = years;
+        store.set_totals(&self.totals)?;
+        store.set_limits(&self.limits)?;
+        store.set_booked_settings(settings)?;
+        store.set_clean()?;
+        let outcome = Outcome {
+            events_total: self.totals.events,
+            events_replayed: self.replayed,
+            entries_written: self.entries,
+            quarantined: self.totals.quarantined,
+            book_version: store.version()?,
+        };
+        Ok((outcome, Effect { currencies: Some(currencies), ..effect }))
     }
 }
 
-fn set_aside(
-    store: &mut WriteStore<'_>,
-    pools: &mut Pools,
-    totals: &mut Totals,
-    key: &EventKey,
-    row: JournalRow,
-) -> Result<JournalRow> {
-    pools.undo(store, &effects(key, &row)?)?;
-    let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
-    let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
-    apply(totals, &row, &[], Sign::Add)?;
-    Ok(row)
-}
+const HALF: i128 = i64::MAX as i128 / 2;
 
 /// Whether a sum could leave its range with this row: some sum is beyond half of it, or the row's amounts together are.
 fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
-    const HALF: i128 = i64::MAX as i128 / 2;
     let gains = &totals.gains;
     let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
     let open = [totals.open_quantity.get(), totals.open_cost.get()];
-    let size = |amount: i64| i128::from(amount).abs();
+    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || weight(row) > HALF
+}
+
+/// What a row could change any sum by, at most.
+pub(super) fn weight(row: &JournalRow) -> i128 {
     let used = |slices: &[LotUse]| -> i128 {
         slices.iter().map(|slice| size(slice.quantity.get()) + size(slice.cost.get())).sum()
     };
@@ -156,11 +228,14 @@ fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
         }
         BookedStep::FiatFee { value, .. } => size(value.get()),
         // A moved slice leaves one pool and enters another.
-        BookedStep::Moved { slices, .. } => 2 * used(slices),
-        BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
+        BookedStep::Moved { slices, .. } | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
         BookedStep::FiatTraded { .. } => 0,
     });
-    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || amounts.sum::<i128>() > HALF
+    amounts.sum()
+}
+
+fn size(amount: i64) -> i128 {
+    i128::from(amount).abs()
 }
 
 /// **What the ledger says is held is what the open lots hold**, in total and, where each connection has its own pool, for each

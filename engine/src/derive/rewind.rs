@@ -1,4 +1,4 @@
-//! Back to the mark: undoes derived rows from the end.
+//! Back to a place: undoes derived rows from the end.
 
 use super::diff::Diff;
 use super::pools::Pools;
@@ -7,18 +7,18 @@ use crate::journal::{Sign, apply, effects, postings};
 use crate::model::Totals;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
-use crate::time::Timestamp;
 
-/// Removes every journal row at or after `mark` with its lot effects and its part of the totals.
+/// Removes every journal row at and behind the ordered bytes `at`, with its lot effects and its part of the totals.
+/// Answers how many.
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
     totals: &mut Totals,
     pools: &mut Pools,
-    mark: Timestamp,
+    at: &[u8],
     rails: Rails<'_>,
     diff: &mut Diff<'_>,
 ) -> Result<u64> {
-    if store.next_journal(&[])?.is_none_or(|(first, _)| first.time >= mark) {
+    if store.next_journal(&[])?.is_none_or(|(first, _)| first.to_bytes().as_slice() >= at) {
         // Nothing stays: undoing row by row would end in the same empty tables.
         let removed = totals.events;
         *totals = Totals::default();
@@ -28,7 +28,7 @@ pub(super) fn rewind(
     }
     let mut removed = 0;
     while let Some((key, row)) = store.previous_journal(None)? {
-        if key.time < mark {
+        if key.to_bytes().as_slice() < at {
             break;
         }
         pools.undo(store, &effects(&key, &row)?)?;

@@ -12,6 +12,7 @@ mod gains;
 mod journal;
 mod lot;
 mod quarantine;
+mod reach;
 mod record;
 mod seal;
 mod settings;
@@ -30,7 +31,8 @@ pub use lot::{
     Left, LotEffect, LotKey, LotUse, OpenLot, Opening, PoolCost, Term, UnitCost, UsePurpose, origin_of,
 };
 pub use quarantine::Quarantine;
+pub use reach::{PoolReach, Reach};
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
 pub use seal::{Held, Seal, SealedConnection, SealedDisposal, SealedSale, SealedSlice};
 pub use settings::{Allocation, FeeTreatment, LotScope, Method, Policy, Settings};
-pub use totals::{AccountTotal, Asset, Flow, GainTotals, PoolFlows, Totals};
+pub use totals::{AccountTotal, Asset, Flow, GainTotals, Limits, PoolFlows, Totals};

@@ -71,6 +71,8 @@ tables! {
     quarantine,
     /// Derived: lot key → what is left of the lot.
     lots,
+    /// Derived: day (UTC) → `Reach`: how far its rows reach into the pools.
+    reaches,
     /// Derived: pool → `PoolCost`, where a method keeps one cost for a whole pool.
     pools,
 }
