@@ -16,6 +16,7 @@ mod pools;
 mod reach;
 mod rewind;
 mod scan;
+mod touch;
 mod value;
 
 use crate::store::Span;

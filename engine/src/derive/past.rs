@@ -12,13 +12,12 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::order::{Picked, behind, compare, next_in_order, pool_of};
-use super::pools::before;
-use super::reach::{day_of, each_touched, is_open, next_day, start_of};
+use super::reach::{day_of, is_open, next_day, start_of};
+use super::touch::{Touch, lot_with, touches};
 use crate::error::{Error, Result};
-use crate::id::{EventKey, instant_bytes, instant_from_bytes};
+use crate::id::{EventId, EventKey, Rank, instant_bytes};
 use crate::journal::effects;
 use crate::model::{BookedStep, JournalRow, LotEffect, LotKey, Method, OpenLot};
-use crate::money::Fiat;
 use crate::store::{KeyedLot, WriteStore};
 use crate::time::Timestamp;
 
@@ -38,8 +37,10 @@ struct Differ {
 /// The pools at a place of the past.
 pub(super) struct Past {
     method: Method,
-    /// Ordered bytes of the place: rows at and behind it are those of the old books.
-    at: Vec<u8>,
+    /// The place: rows at and behind it are those of the old books.
+    at: EventKey,
+    /// What the old row at the place touches, if there is one.
+    own: Option<Vec<Touch>>,
     difference: BTreeMap<Vec<u8>, Differ>,
     /// Entries that may have become equal.
     touched: Vec<Vec<u8>>,
@@ -74,7 +75,8 @@ impl Past {
     pub fn new(method: Method) -> Self {
         Past {
             method,
-            at: Vec::new(),
+            at: EventKey { time: Timestamp::MIN, rank: Rank::Receipt, order: 0, id: EventId::from_text("") },
+            own: None,
             difference: BTreeMap::new(),
             touched: Vec::new(),
             looked: 0,
@@ -87,10 +89,16 @@ impl Past {
         self.difference.is_empty()
     }
 
-    /// Goes to the place of a row.
-    pub fn go(&mut self, at: Vec<u8>) {
-        self.at = at;
+    /// Goes to the place of a row. What the old books' row there touches is the same in both until it is booked anew.
+    pub fn go(&mut self, at: &EventKey, own: Option<Vec<Touch>>) {
+        self.at = at.clone();
         self.may_look += LOOKED_PER_ROW;
+        for touch in own.iter().flatten() {
+            if *touch.before.key.opened_by() < self.at {
+                self.note(&touch.before);
+            }
+        }
+        self.own = own;
     }
 
     /// The lots of the pool that differ and come first in the order of the method.
@@ -101,35 +109,30 @@ impl Past {
     }
 
     /// Whether what differs could change this row of the old books.
-    pub fn affects(&self, row: &JournalRow) -> Result<bool> {
-        if self.is_same() {
-            return Ok(false);
-        }
+    pub fn affects(&self, row: &JournalRow, touches: &[Touch]) -> Result<bool> {
         if is_open(row) {
-            return Ok(true);
+            return Ok(!self.is_same());
         }
-        let mut furthest: BTreeMap<[u8; 4], Vec<u8>> = BTreeMap::new();
-        each_touched(row, |lot| {
-            let raw = lot.to_bytes();
-            let known = furthest.entry(pool_of(&raw)).or_insert_with(|| raw.clone());
-            if compare(self.method, known, &raw) == Ordering::Less {
-                *known = raw;
-            }
-        });
-        for (pool, furthest) in furthest {
-            if self.reaches(&pool, &furthest)? {
+        let mut firsts: Vec<([u8; 4], Option<Vec<u8>>)> = Vec::new();
+        for Touch { raw, .. } in touches {
+            let pool = pool_of(raw);
+            let known = firsts.iter().position(|(known, _)| *known == pool);
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    firsts.push((pool, self.first(&pool)?));
+                    firsts.len() - 1
+                }
+            };
+            let first = firsts.get(at).and_then(|(_, first)| first.as_deref());
+            if first.is_some_and(|first| compare(self.method, first, raw) != Ordering::Greater) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn reaches(&self, pool: &[u8; 4], furthest: &[u8]) -> Result<bool> {
-        let first = self.first(pool)?;
-        Ok(first.is_some_and(|first| compare(self.method, &first, furthest) != Ordering::Greater))
-    }
-
-    /// The first row at or behind `from` that could be changed, or stands before `until` in a day that has one.
+    /// The first day at or behind `day` with a row that could be changed.
     pub fn next_day_affected(&mut self, store: &mut WriteStore<'_>, day: i32) -> Result<Option<i32>> {
         let mut pools: BTreeMap<[u8; 4], Vec<u8>> = BTreeMap::new();
         let mut from: Vec<u8> = Vec::new();
@@ -151,33 +154,23 @@ impl Past {
         })
     }
 
-    /// Takes note of the lots that the old row at the place touches, before the new one is booked.
-    pub fn leave(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
-        for effect in effects(key, row)? {
-            let lot = match effect {
-                LotEffect::Opened(_) => continue,
-                LotEffect::Used { slice, .. } => before(&slice)?,
-                LotEffect::CostAdded { lot, cost, left } => before_cost(lot, cost, left)?,
-            };
-            if lot.key.opened_by().to_bytes() < self.at {
-                self.note(&lot);
-            }
-        }
-        Ok(())
-    }
-
     /// The old books pass their row at the place.
     pub fn pass(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
-        for effect in effects(key, row)? {
-            let (key, old) = match effect {
-                LotEffect::Opened(lot) => (lot.key.clone(), Some(lot)),
-                LotEffect::Used { slice, .. } => {
-                    let left = slice.left.map(|left| lot_with(slice.lot.clone(), left));
-                    (slice.lot, left)
+        let opens = |step: &BookedStep| match step {
+            BookedStep::Acquired { .. } => true,
+            BookedStep::Moved { slices, .. } => !slices.is_empty(),
+            _ => false,
+        };
+        if row.steps.iter().any(opens) {
+            for effect in effects(key, row)? {
+                if let LotEffect::Opened(lot) = effect {
+                    let raw = lot.key.to_bytes();
+                    self.entry(raw, None).old = Some(lot);
                 }
-                LotEffect::CostAdded { lot, left, .. } => (lot.clone(), Some(lot_with(lot, left))),
-            };
-            self.entry(key.to_bytes(), None).old = old;
+            }
+        }
+        for Touch { raw, before, left } in self.own.take().into_iter().flatten() {
+            self.entry(raw, None).old = left.map(|left| lot_with(before.key, left));
         }
         Ok(())
     }
@@ -236,14 +229,31 @@ impl Past {
     }
 
     pub fn walk(&self, pool: [u8; 4]) -> Walk {
-        let ahead = Ahead {
-            from: Some(self.at.clone()),
+        let mut from = self.at.to_bytes();
+        if self.own.is_some() {
+            from = behind(&from);
+        }
+        let mut ahead = Ahead {
+            from: Some(from),
             day: None,
             touches: VecDeque::new(),
             seen: BTreeSet::new(),
             last: None,
         };
+        for Touch { raw, before, .. } in self.own.iter().flatten() {
+            self.meet(pool, raw, before, &mut ahead);
+        }
         Walk { pool, after: None, ahead, peeked: None }
+    }
+
+    /// A row touches a lot: if it was open in the pool at the place, this is where the walk meets it.
+    fn meet(&self, pool: [u8; 4], raw: &[u8], before: &OpenLot, ahead: &mut Ahead) -> bool {
+        let met =
+            pool_of(raw) == pool && *before.key.opened_by() < self.at && ahead.seen.insert(raw.to_vec());
+        if met {
+            ahead.touches.push_back((raw.to_vec(), before.clone()));
+        }
+        met
     }
 
     /// The next lot that the new books hold at the place.
@@ -292,7 +302,7 @@ impl Past {
             } else {
                 let Some((raw, lot)) = self.next_untouched(store, pool, ahead)? else { break };
                 let known = ahead.seen.contains(&raw) || self.difference.contains_key(&raw);
-                if !known && lot.key.opened_by().to_bytes() < self.at {
+                if !known && *lot.key.opened_by() < self.at {
                     return Ok(Some((raw, lot)));
                 }
             }
@@ -310,8 +320,7 @@ impl Past {
         self.look();
         if ahead.last.is_none() && self.method == Method::Lifo {
             // No lot is acquired after it was opened: pass over the younger ones.
-            let instant = self.at.first_chunk().map_or(Timestamp::MIN, |bytes| instant_from_bytes(*bytes));
-            let younger = Timestamp::from_micros(instant.as_micros().saturating_add(1));
+            let younger = Timestamp::from_micros(self.at.time.as_micros().saturating_add(1));
             ahead.last = Some([&pool[..], &instant_bytes(younger)].concat());
         }
         let next = next_in_order(store, self.method, &pool, ahead.last.as_deref())?;
@@ -324,11 +333,11 @@ impl Past {
         let Some(mut from) = ahead.from.take() else { return Ok(()) };
         let day = day_of(&from);
         if ahead.day != Some(day) {
-            let at = &self.at;
+            let at = self.at.to_bytes();
             let mut looked = 0;
             let next = next_day(store, day, |reach| {
                 looked += 1;
-                reach.open || reach.pool(&pool).is_some_and(|reach| reach.oldest < *at)
+                reach.open || reach.pool(&pool).is_some_and(|reach| reach.oldest < at)
             })?;
             self.looked += looked / 8;
             let Some(next) = next else { return Ok(()) };
@@ -346,33 +355,10 @@ impl Past {
             return Ok(());
         }
         ahead.from = Some(behind(&raw));
-        self.touches_of(&key, &row, pool, ahead)
-    }
-
-    /// What a row of the old books says of lots of the pool that were open at the place.
-    fn touches_of(
-        &mut self,
-        key: &EventKey,
-        row: &JournalRow,
-        pool: [u8; 4],
-        ahead: &mut Ahead,
-    ) -> Result<()> {
         let named = row.steps.iter().any(|step| matches!(step, BookedStep::Disposed(it) if it.named));
-        for effect in effects(key, row)? {
-            let lot = match effect {
-                LotEffect::Opened(_) => continue,
-                LotEffect::Used { slice, .. } => before(&slice)?,
-                LotEffect::CostAdded { lot, cost, left } => before_cost(lot, cost, left)?,
-            };
-            let raw = lot.key.to_bytes();
-            if pool_of(&raw) != pool
-                || lot.key.opened_by().to_bytes() >= self.at
-                || !ahead.seen.insert(raw.clone())
-            {
-                continue;
-            }
-            self.lost |= named;
-            ahead.touches.push_back((raw, lot));
+        for Touch { raw, before, .. } in touches(&row)? {
+            let met = self.meet(pool, &raw, &before, ahead);
+            self.lost |= met && named;
         }
         Ok(())
     }
@@ -381,13 +367,4 @@ impl Past {
         self.looked += 1;
         self.lost |= self.looked > self.may_look;
     }
-}
-
-fn before_cost(lot: LotKey, cost: Fiat, left: crate::model::Left) -> Result<OpenLot> {
-    let lot = lot_with(lot, left);
-    Ok(OpenLot { cost: lot.cost.sub(cost)?, ..lot })
-}
-
-fn lot_with(key: LotKey, left: crate::model::Left) -> OpenLot {
-    OpenLot { key, quantity: left.quantity, cost: left.cost, loss_cost: left.loss_cost }
 }

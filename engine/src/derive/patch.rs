@@ -8,6 +8,7 @@ use super::order::behind;
 use super::past::Past;
 use super::reach::{day_of, start_of};
 use super::scan::Scan;
+use super::touch::{Touch, touches};
 use crate::error::{Error, Result};
 use crate::id::{EventKey, instant_bytes};
 use crate::journal::{Sign, apply, effects, postings};
@@ -33,8 +34,13 @@ pub(super) fn patch(
             return Ok(Some(instant_bytes(span.from).to_vec()));
         }
         let until = spans.get(at + 1).map(|next| instant_bytes(next.from).to_vec());
-        if let Some(lost) = span_anew(run, store, span)?.or(follow(run, store, span.to, until.as_deref())?) {
-            return Ok(Some(lost));
+        let lost = match span_anew(run, store, span)? {
+            None => follow(run, store, span.to, until.as_deref())?,
+            lost => lost,
+        };
+        run.reaches.stop();
+        if lost.is_some() {
+            return Ok(lost);
         }
     }
     match run.booker.pools.past.take() {
@@ -57,7 +63,13 @@ fn span_anew(run: &mut Run<'_>, store: &mut WriteStore<'_>, span: &Span) -> Resu
             (None, Some(new)) => new.key.clone(),
             (None, None) => return Ok(None),
         };
-        let old = old.filter(|(old, _)| *old == key).map(|(_, row)| row);
+        let old = match old.filter(|(old, _)| *old == key) {
+            Some((_, row)) => {
+                let touched = touches(&row)?;
+                Some((row, touched))
+            }
+            None => None,
+        };
         let (now, later): (Option<Event>, Option<Event>) = match new {
             Some(new) if new.key == key => (Some(new), None),
             later => (None, later),
@@ -85,12 +97,19 @@ fn follow(
         let day = day_of(&from);
         if today != Some(day) {
             let Some(next) = past.next_day_affected(store, day)? else { break };
+            run.reaches.leave(store)?;
             if next != day {
                 from = start_of(next);
             }
+            if from == start_of(next) {
+                run.reaches.enter(next);
+            }
             today = Some(next);
         }
-        let Some((key, row)) = store.next_journal(&from)? else { break };
+        let Some((key, row)) = store.next_journal(&from)? else {
+            run.reaches.leave(store)?;
+            break;
+        };
         let raw = key.to_bytes();
         if until.is_some_and(|until| raw.as_slice() >= until) {
             break;
@@ -99,11 +118,14 @@ fn follow(
             from = start_of(day_of(&raw));
             continue;
         }
-        if past.affects(&row)? {
+        let touched = touches(&row)?;
+        if past.affects(&row, &touched)? {
             let event = events.at(run, store, &key)?;
-            if event.is_none() || !replace(run, store, &key, Some(row), event)? {
+            if event.is_none() || !replace(run, store, &key, Some((row, touched)), event)? {
                 return Ok(Some(raw));
             }
+        } else {
+            run.reaches.walk(&row, &touched);
         }
         from = behind(&raw);
     }
@@ -140,14 +162,12 @@ fn replace(
     run: &mut Run<'_>,
     store: &mut WriteStore<'_>,
     key: &EventKey,
-    old: Option<JournalRow>,
+    old: Option<(JournalRow, Vec<Touch>)>,
     event: Option<Event>,
 ) -> Result<bool> {
     let Some(past) = &mut run.booker.pools.past else { return Ok(false) };
-    past.go(key.to_bytes());
-    if let Some(old) = &old {
-        past.leave(key, old)?;
-    }
+    let (old, touched) = old.unzip();
+    past.go(key, touched);
     let new = event.map(|event| run.book(store, event)).transpose()?.map(|(_, row)| row);
     let patched = [&old, &new].into_iter().flatten().map(weight).sum::<i128>();
     run.limits.patched = run.limits.patched.saturating_add(patched);
@@ -170,15 +190,22 @@ fn replace(
         past.pass(key, old)?;
     }
     past.settle_row();
+    let before = old.as_ref().map(|old| postings(old, run.booker.rails)).transpose()?.unwrap_or_default();
+    // Most rows differ in their lots alone.
+    let (before, lines) = if before == lines { (Vec::new(), Vec::new()) } else { (before, lines) };
     if let Some(old) = &old {
-        apply(&mut run.totals, old, &postings(old, run.booker.rails)?, Sign::Remove)?;
+        apply(&mut run.totals, old, &before, Sign::Remove)?;
         run.diff.old(key, old)?;
-        store.remove_journal_row(key, old)?;
     }
-    if let Some(new) = new {
-        apply(&mut run.totals, &new, &lines, Sign::Add)?;
-        run.diff.new_row(key, &new)?;
-        store.put_journal_row(key, &new)?;
+    match (&old, &new) {
+        (old, Some(new)) => {
+            apply(&mut run.totals, new, &lines, Sign::Add)?;
+            run.diff.new_row(key, new)?;
+            store.replace_journal_row(key, old.as_ref(), new)?;
+            run.reaches.walk(new, &touches(new)?);
+        }
+        (Some(old), None) => store.remove_journal_row(key, old)?,
+        (None, None) => {}
     }
     run.reaches.changed(key);
     Ok(true)

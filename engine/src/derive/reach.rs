@@ -7,46 +7,38 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::order::{compare, pool_of};
+use super::touch::{Touch, touches};
 use crate::error::Result;
 use crate::id::{EventKey, instant_bytes, instant_from_bytes};
-use crate::model::{BookedStep, JournalRow, LotKey, Method, PoolReach, Quarantine, Reach, RowStatus};
+use crate::model::{BookedStep, JournalRow, Method, PoolReach, Quarantine, Reach, RowStatus};
 use crate::store::{Readable, Store, WriteStore};
 use crate::time::Timestamp;
 
 /// Adds what a row touches.
-fn note(reach: &mut Reach, method: Method, row: &JournalRow) {
+fn note(reach: &mut Reach, method: Method, row: &JournalRow) -> Result<()> {
+    note_touches(reach, method, row, &touches(row)?);
+    Ok(())
+}
+
+fn note_touches(reach: &mut Reach, method: Method, row: &JournalRow, touches: &[Touch]) {
     reach.open |= is_open(row);
-    each_touched(row, |lot| {
-        let (raw, opened) = (lot.to_bytes(), lot.opened_by().to_bytes());
-        let pool = pool_of(&raw);
+    for Touch { raw, before, .. } in touches {
+        let pool = pool_of(raw);
+        let opened = || before.key.opened_by().to_bytes();
         match reach.pools.binary_search_by(|reach| reach.pool.cmp(&pool)) {
-            Err(at) => reach.pools.insert(at, PoolReach { pool, furthest: raw, oldest: opened }),
+            Err(at) => {
+                reach.pools.insert(at, PoolReach { pool, furthest: raw.clone(), oldest: opened() });
+            }
             Ok(at) => {
                 let reach = &mut reach.pools[at];
-                if compare(method, &reach.furthest, &raw) == Ordering::Less {
-                    reach.furthest = raw;
+                if compare(method, &reach.furthest, raw) == Ordering::Less {
+                    reach.furthest.clone_from(raw);
                 }
+                let opened = opened();
                 if opened < reach.oldest {
                     reach.oldest = opened;
                 }
             }
-        }
-    });
-}
-
-/// Calls `each` with every lot a row took from or added cost to.
-pub(super) fn each_touched(row: &JournalRow, mut each: impl FnMut(&LotKey)) {
-    for step in &row.steps {
-        match step {
-            BookedStep::Disposed(disposal) => {
-                disposal.slices.iter().for_each(|slice| each(&slice.used.lot));
-            }
-            BookedStep::Moved { slices, .. } => slices.iter().for_each(|slice| each(&slice.lot)),
-            BookedStep::CarriedFee { slices, heir, .. } => {
-                slices.iter().for_each(|slice| each(&slice.lot));
-                each(heir);
-            }
-            BookedStep::Acquired { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
         }
     }
 }
@@ -109,11 +101,13 @@ pub(super) struct Reaches {
     today: Option<(i32, Reach)>,
     /// Days in whose midst rows were changed.
     stale: BTreeSet<i32>,
+    /// A day that is walked over from its first row on, and what its rows touch so far.
+    walked: Option<(i32, Reach)>,
 }
 
 impl Reaches {
     pub fn new(method: Method) -> Self {
-        Reaches { method, today: None, stale: BTreeSet::new() }
+        Reaches { method, today: None, stale: BTreeSet::new(), walked: None }
     }
 
     /// A row was written behind all others.
@@ -124,7 +118,7 @@ impl Reaches {
             self.today = Some((day, store.reach(day)?.unwrap_or_default()));
         }
         if let Some((_, reach)) = &mut self.today {
-            note(reach, self.method, row);
+            note(reach, self.method, row)?;
         }
         Ok(())
     }
@@ -132,6 +126,31 @@ impl Reaches {
     /// A row among others was changed.
     pub fn changed(&mut self, key: &EventKey) {
         self.stale.insert(day_of(&instant_bytes(key.time)));
+    }
+
+    /// Begins to walk over every row of a day, from its first.
+    pub fn enter(&mut self, day: i32) {
+        self.walked = Some((day, Reach::default()));
+    }
+
+    /// Walks over a row as it stands now.
+    pub fn walk(&mut self, row: &JournalRow, touches: &[Touch]) {
+        if let Some((_, reach)) = &mut self.walked {
+            note_touches(reach, self.method, row, touches);
+        }
+    }
+
+    /// The walk has come to another day; if it began with the first row of its day, that is known now.
+    pub fn leave(&mut self, store: &mut WriteStore<'_>) -> Result<()> {
+        match self.walked.take() {
+            Some((day, reach)) if self.stale.remove(&day) => store.put_reach(day, &reach),
+            _ => Ok(()),
+        }
+    }
+
+    /// The walk ends, maybe in the midst of its day.
+    pub fn stop(&mut self) {
+        self.walked = None;
     }
 
     /// Rows at and behind the ordered bytes `at` were removed.
@@ -163,7 +182,7 @@ impl Reaches {
             while let Some((key, row)) =
                 store.next_journal(&from)?.filter(|(key, _)| day_of(&instant_bytes(key.time)) == day)
             {
-                note(&mut reach, self.method, &row);
+                note(&mut reach, self.method, &row)?;
                 from = super::order::behind(&key.to_bytes());
             }
             store.put_reach(day, &reach)?;

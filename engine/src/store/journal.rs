@@ -102,6 +102,19 @@ impl WriteStore<'_> {
         Ok(())
     }
 
+    /// Puts a row in the place of another.
+    pub fn replace_journal_row(
+        &mut self,
+        key: &EventKey,
+        old: Option<&JournalRow>,
+        new: &JournalRow,
+    ) -> Result<()> {
+        if old.is_some_and(|old| matches!(old.status, RowStatus::Quarantined(_))) {
+            self.quarantine.remove(&key.to_bytes())?;
+        }
+        self.put_journal_row(key, new)
+    }
+
     pub fn remove_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
         let raw = key.to_bytes();
         if matches!(row.status, RowStatus::Quarantined(_)) {
