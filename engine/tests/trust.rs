@@ -261,7 +261,7 @@ proptest! {
         let book = empty_book();
         run(&world, &book, &world.in_order());
         let (before, seen) = (gains(&book), version(&book));
-        let other = settings(world.policy[0]);
+        let other = settings(&world.policy[0]);
         let snapshot = book.snapshot().unwrap();
         let printed = model::drive::printed(&book);
         let what = book.what_if(now(), &other, &period(), &ALL, &|| false).unwrap();
@@ -296,7 +296,7 @@ fn a_cancelled_what_if_leaves_no_trace() {
     let book = empty_book();
     run(&world, &book, &world.in_order());
     let seen = (version(&book), model::drive::printed(&book));
-    let stopped = book.what_if(now(), &settings(world.policy[0]), &period(), &ALL, &|| true);
+    let stopped = book.what_if(now(), &settings(&world.policy[0]), &period(), &ALL, &|| true);
     assert!(matches!(stopped, Err(Error::Cancelled)));
     assert_eq!((version(&book), model::drive::printed(&book)), seen);
 }
@@ -364,4 +364,31 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_what_if_leaves_the_file_as_it_was() {
+    let bytes: Vec<u8> = (0..400u32).map(|n| (n * 37 % 251) as u8).collect();
+    let world = World::decode(&bytes);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("book.redb");
+    let reopened = |what: &dyn Fn(&Book)| {
+        let book = Book::open(&path, 1 << 20).unwrap();
+        what(&book);
+        let seen = (version(&book), model::drive::printed(&book));
+        drop(book);
+        (std::fs::metadata(&path).unwrap().len(), seen)
+    };
+    let before = reopened(&|book| {
+        model::drive::connect(book);
+        run(&world, book, &world.in_order());
+    });
+    let idle = reopened(&|_| {});
+    let after = reopened(&|book| {
+        let other = settings(&world.policy[0]);
+        book.what_if(now(), &other, &period(), &ALL, &|| false).unwrap();
+    });
+    assert_eq!(before.1, after.1);
+    assert_eq!(idle, after, "not even the size of the file");
+    assert_eq!(Book::open(&path, 1 << 20).unwrap().verify().unwrap().problems, Vec::<String>::new());
 }

@@ -27,12 +27,6 @@ impl Snapshot {
             let sum = held.entry(lot.key.pool).or_default();
             *sum = sum.and(flow);
         }
-        // Where a method keeps one cost for all lots of a pool, the lots have none.
-        let mut store = self.store()?;
-        for (pool, sum) in &mut held {
-            let cost = store.pool_cost(*pool)?.cost;
-            *sum = sum.and(Flow { quantity: 0, cost: cost.get().into() });
-        }
         Ok(held)
     }
 

@@ -7,7 +7,7 @@ use crate::derive;
 use crate::error::{Error, Result};
 use crate::id::instant_bytes;
 use crate::store::{BlockMap, Readable, RecordKey, WriteStore, record_from_bytes};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 
 /// What was verified, and everything that is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,9 @@ impl Book {
         let frozen = self.freeze()?;
         let mut report = Verified::default();
         let mut stored = frozen.store()?;
-        let mark = stored.dirty_from()?;
+        let settings = stored.settings()?;
+        let zone = Zone::named(&settings.timezone)?;
+        let mark = stored.dirty_from()?.map(|mark| derive::first_affected(&settings, &zone, mark));
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
         for id in super::seal::broken_seals(&mut stored)? {
@@ -112,6 +114,7 @@ fn compare<T: Readable>(
         compare_rows("reaches", &mut stored.reaches, &mut rebuilt.reaches, None, report)?;
         compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         report.open_lots = compare_rows("open lots", &mut stored.lots, &mut rebuilt.lots, None, report)?;
+        compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         if stored.totals()? != rebuilt.totals()? {
             report.note("the running totals differ from a rebuild".into());
         }

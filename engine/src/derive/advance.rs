@@ -9,13 +9,16 @@ use super::pools::Pools;
 use super::reach::Reaches;
 use super::rewind::rewind;
 use super::scan::Scan;
+use super::section104::{self, first_affected};
+use super::switch::Switch;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey, instant_bytes, instant_from_bytes};
 use crate::journal::{Sign, apply, effects, postings};
 use crate::model::{
-    Account, Asset, BookedStep, Effect, Event, Flow, JournalRow, Limits, LotScope, LotUse, Quarantine, Rail,
-    RowStatus, Settings, Totals,
+    Account, Asset, BookedStep, Effect, Era, Event, Flow, JournalRow, Limits, LotScope, LotUse, Method,
+    Quarantine, Rail, RowStatus, Settings, Totals,
 };
+use crate::normalise::Rails;
 use crate::store::{Span, WriteStore};
 use crate::time::{Timestamp, Zone};
 
@@ -57,10 +60,11 @@ pub(crate) fn process(
             rates: Default::default(),
             pools: Pools::new(settings.method),
             lot_scope: settings.lot_scope,
+            ahead: None,
         },
         totals,
         diff,
-        reaches: Reaches::new(settings.method),
+        reaches: Reaches::new(Era::all(&settings, &zone)?),
         limits: store.limits()?,
         annotated: store.annotations.at_or_after(&[])?.is_some(),
         cancelled,
@@ -69,7 +73,10 @@ pub(crate) fn process(
     };
     let rest = match run.may_patch(store, spans)? {
         true => patch(&mut run, store, spans)?,
-        false => spans.first().map(|span| instant_bytes(span.from).to_vec()),
+        false => {
+            let first = spans.first().map(|span| first_affected(&settings, &zone, span.from));
+            first.map(|instant| instant_bytes(instant).to_vec())
+        }
     };
     if let Some(at) = rest {
         run.replay(store, &at)?;
@@ -92,13 +99,17 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Whether rows may be replaced one by one: lots have an order, and it is still the same.
-    fn may_patch(&self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
+    /// Whether rows may be replaced one by one: lots have an order, it is still the same, and it is the order of all rows
+    /// that follow. Puts the era of these rows in force.
+    fn may_patch(&mut self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
         let settings = self.booker.settings;
-        Ok(!settings.method.pools_cost()
-            && settings.policies.is_empty()
+        let Some((last, _)) = store.previous_journal(None)? else { return Ok(false) };
+        let eras = Era::all(settings, self.booker.zone)?;
+        let Some(era) = Era::at(&eras, last.time) else { return Ok(false) };
+        (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
+        Ok(!era.method.pools_cost()
             && !self.limits.near
-            && spans.first().is_some_and(|span| span.from > Timestamp::MIN)
+            && spans.first().is_some_and(|span| span.from > era.from)
             && store.booked_settings()? == *settings)
     }
 
@@ -112,8 +123,10 @@ impl Run<'_> {
             self.totals = Totals::default();
             self.limits = Limits::default();
         }
-        let mut old = Pools::new(store.booked_settings()?.method);
-        if rewind(store, &mut self.totals, &mut old, at, self.booker.rails, &mut self.diff)? > 0 {
+        let booked = store.booked_settings()?;
+        let booked = Era::all(&booked, &Zone::named(&booked.timezone)?)?;
+        let mut old = Pools::new(booked.last().map_or(self.booker.settings.method, |era| era.method));
+        if rewind(store, &mut self.totals, &mut old, at, self.booker.rails, &booked, &mut self.diff)? > 0 {
             self.reaches.cut(store, at)?;
         }
         old.finish(store)?;
@@ -121,13 +134,46 @@ impl Run<'_> {
             past.settle(store)?;
         }
         let mut scan = Scan::starting(instant);
-        while let Some(event) = scan.next(store, self.booker.rails)? {
+        let eras = Era::all(self.booker.settings, self.booker.zone)?;
+        let (begun, coming) = eras.split_at(Era::begun_before(&eras, instant));
+        if let Some(era) = begun.last() {
+            (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
+        }
+        if self.booker.pools.method == Method::UkS104 {
+            return section104::replay(self, store, &mut scan, instant);
+        }
+        let mut coming = coming.iter().peekable();
+        loop {
+            let event = scan.next(store, self.booker.rails)?;
+            let now = |era: &&Era| event.as_ref().is_none_or(|event| era.from <= event.key.time);
+            while let Some(era) = coming.next_if(now) {
+                self.begin(store, era)?;
+            }
+            let Some(event) = event else { break };
             if event.key.time == instant && event.key.to_bytes().as_slice() < at {
                 continue;
             }
             let (key, row) = self.book(store, event)?;
             let row = self.add(store, &key, row)?;
             self.diff.new_row(&key, &row)?;
+            self.reaches.appended(store, &key, &row)?;
+            store.put_journal_row(&key, &row)?;
+        }
+        Ok(())
+    }
+
+    /// How many events were derived anew so far.
+    pub fn replaced(&self) -> u64 {
+        self.replayed
+    }
+
+    /// Puts an era in force; where the scope changes, that is rows of its own.
+    fn begin(&mut self, store: &mut WriteStore<'_>, era: &Era) -> Result<()> {
+        let mut switch = Switch::into(store, &mut self.booker, &self.totals, era)?;
+        while let Some((key, row)) = switch.next(store, &mut self.booker)? {
+            self.replayed += 1;
+            self.entries += u64::from(row.status == RowStatus::Booked);
+            let row = self.add(store, &key, row)?;
             self.reaches.appended(store, &key, &row)?;
             store.put_journal_row(&key, &row)?;
         }
@@ -151,19 +197,9 @@ impl Run<'_> {
 
     /// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
     pub fn add(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: JournalRow) -> Result<JournalRow> {
-        let lines = match postings(&row, self.booker.rails) {
-            Err(Error::Overflow(_)) => return self.set_aside(store, key, row),
-            lines => lines?,
-        };
-        let before = near_limits(&self.totals, &row).then(|| self.totals.clone());
-        self.limits.near |= before.is_some();
-        match (apply(&mut self.totals, &row, &lines, Sign::Add), before) {
-            (Err(Error::Overflow(_)), Some(before)) => {
-                self.totals = before;
-                self.set_aside(store, key, row)
-            }
-            (added, _) => added.map(|()| row),
-        }
+        let Admitted { fits, near } = admit(&mut self.totals, &row, self.booker.rails)?;
+        self.limits.near |= near;
+        if fits { Ok(row) } else { self.set_aside(store, key, row) }
     }
 
     fn set_aside(
@@ -203,6 +239,31 @@ impl Run<'_> {
     }
 }
 
+/// Whether totals took a row up.
+pub(super) struct Admitted {
+    /// If not, they are as they were.
+    pub fits: bool,
+    /// Whether a sum came near its limits.
+    near: bool,
+}
+
+/// Adds a row to totals that have room for it.
+pub(super) fn admit(totals: &mut Totals, row: &JournalRow, rails: Rails<'_>) -> Result<Admitted> {
+    let lines = match postings(row, rails) {
+        Err(Error::Overflow(_)) => return Ok(Admitted { fits: false, near: true }),
+        lines => lines?,
+    };
+    let before = near_limits(totals, row).then(|| totals.clone());
+    let near = before.is_some();
+    match (apply(totals, row, &lines, Sign::Add), before) {
+        (Err(Error::Overflow(_)), Some(before)) => {
+            *totals = before;
+            Ok(Admitted { fits: false, near })
+        }
+        (added, _) => added.map(|()| Admitted { fits: true, near }),
+    }
+}
+
 const HALF: i128 = i64::MAX as i128 / 2;
 
 /// Whether a sum could leave its range with this row: some sum is beyond half of it, or the row's amounts together are.
@@ -228,7 +289,9 @@ pub(super) fn weight(row: &JournalRow) -> i128 {
         }
         BookedStep::FiatFee { value, .. } => size(value.get()),
         // A moved slice leaves one pool and enters another.
-        BookedStep::Moved { slices, .. } | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
+        BookedStep::Moved { slices, .. }
+        | BookedStep::Dealt { slices, .. }
+        | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
         BookedStep::FiatTraded { .. } => 0,
     });
     amounts.sum()

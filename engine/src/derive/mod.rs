@@ -13,9 +13,12 @@ mod order;
 mod past;
 mod patch;
 mod pools;
+mod ranks;
 mod reach;
 mod rewind;
 mod scan;
+mod section104;
+mod switch;
 mod touch;
 mod value;
 
@@ -31,3 +34,5 @@ pub(crate) use inputs::inputs_hash;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
 pub(crate) use lookup::{Located, locate_event, pending_events};
+pub(crate) use section104::first_affected;
+pub(crate) use switch::allocation_place;

@@ -27,13 +27,8 @@ pub(super) fn flow(pools: &mut Pools, step: &BookedStep, sign: Sign) -> Result<(
                 used(pools, column, &slice.used, sign);
             }
         }
-        BookedStep::Moved { to, slices, .. } => {
-            for slice in slices {
-                used(pools, |pool| &mut pool.departed, slice, sign);
-                let flow = flow_of(slice.quantity, slice.cost);
-                change(pools, Some(*to), |pool| &mut pool.arrived, flow, sign);
-            }
-        }
+        BookedStep::Moved { to, slices, .. } => moved(pools, Some(*to), slices, sign),
+        BookedStep::Dealt { to, slices } => moved(pools, *to, slices, sign),
         BookedStep::CarriedFee { slices, heir, .. } => {
             for slice in slices {
                 used(pools, |pool| &mut pool.carried, slice, sign);
@@ -44,6 +39,14 @@ pub(super) fn flow(pools: &mut Pools, step: &BookedStep, sign: Sign) -> Result<(
         BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
     }
     Ok(())
+}
+
+/// From the pools of the slices to another.
+fn moved(pools: &mut Pools, to: Option<ConnectionNo>, slices: &[LotUse], sign: Sign) {
+    for slice in slices {
+        used(pools, |pool| &mut pool.departed, slice, sign);
+        change(pools, to, |pool| &mut pool.arrived, flow_of(slice.quantity, slice.cost), sign);
+    }
 }
 
 /// One of the sums of a pool.

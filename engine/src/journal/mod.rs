@@ -16,7 +16,7 @@ pub(crate) mod samples;
 mod totals;
 
 pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
-pub use effects::{Numbers, arrived, effects, effects_of, opened_key};
+pub use effects::{Numbers, arrived, carried, effects, effects_of, opened_key};
 pub(crate) use gains::figures_of;
 pub use gains::{add_year, gains_of, realised, remove_year};
 pub use post::postings;

@@ -128,15 +128,21 @@ fn realise(gains: &mut GainTotals, disposal: &BookedDisposal, sign: Sign) -> Res
 /// What a step opens and uses up. A move between pools and a carried cost leave the sums as they are.
 fn open(totals: &mut Totals, step: &BookedStep, sign: Sign) -> Result<()> {
     let (quantity, cost, sign) = match step {
-        BookedStep::Acquired { quantity, lot, .. } => (*quantity, lot.cost, sign),
+        BookedStep::Acquired { quantity, lot, .. } => {
+            let one = if sign == Sign::Add { 1 } else { -1 };
+            totals.acquired.quantity += one * i128::from(quantity.get());
+            totals.acquired.cost += one * i128::from(lot.cost.get());
+            (*quantity, lot.cost, sign)
+        }
         BookedStep::Disposed(disposal) => {
             let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.used.cost))?;
             (disposal.quantity.add(disposal.fee)?, cost, sign.opposite())
         }
         BookedStep::CarriedFee { quantity, .. } => (*quantity, Fiat::ZERO, sign.opposite()),
-        BookedStep::Moved { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {
-            return Ok(());
-        }
+        BookedStep::Moved { .. }
+        | BookedStep::Dealt { .. }
+        | BookedStep::FiatFee { .. }
+        | BookedStep::FiatTraded { .. } => return Ok(()),
     };
     totals.open_quantity = sign.btc(totals.open_quantity, quantity)?;
     totals.open_cost = sign.fiat(totals.open_cost, cost)?;

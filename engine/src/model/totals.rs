@@ -115,6 +115,15 @@ impl PoolFlows {
     }
 }
 
+/// What was acquired, whatever became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcquiredTotals {
+    /// Quantity, in msat.
+    pub quantity: i128,
+    /// Cost, in minor units.
+    pub cost: i128,
+}
+
 /// Running sums over the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -132,6 +141,8 @@ pub struct Totals {
     pub years: BTreeMap<i16, Gains>,
     /// In and out of every pool that ever held something (`None`: the book's one pool).
     pub pools: BTreeMap<Option<ConnectionNo>, PoolFlows>,
+    /// Acquired, all time.
+    pub acquired: AcquiredTotals,
     /// Quantity of all open lots.
     pub open_quantity: Msats,
     /// Cost of all open lots.
