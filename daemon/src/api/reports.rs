@@ -33,6 +33,7 @@ enum Report {
     JournalEntries,
     OpenLots,
     TaxSummary,
+    Conservation,
 }
 
 /// `json` or `csv`.
@@ -140,13 +141,14 @@ fn csv_response(report: Report, body: Body) -> Response {
 }
 
 impl Report {
-    const ALL: [Report; 6] = [
+    const ALL: [Report; 7] = [
         Report::BalanceSheet,
         Report::PortfolioSummary,
         Report::CapitalGains,
         Report::JournalEntries,
         Report::OpenLots,
         Report::TaxSummary,
+        Report::Conservation,
     ];
 
     fn name(self) -> &'static str {
@@ -157,6 +159,7 @@ impl Report {
             Report::JournalEntries => "journal-entries",
             Report::OpenLots => "open-lots",
             Report::TaxSummary => "tax-summary",
+            Report::Conservation => "conservation",
         }
     }
 
@@ -174,7 +177,7 @@ impl Report {
     }
 
     fn has_csv(self) -> bool {
-        !matches!(self, Report::BalanceSheet | Report::PortfolioSummary)
+        !matches!(self, Report::BalanceSheet | Report::PortfolioSummary | Report::Conservation)
     }
 }
 
@@ -239,6 +242,7 @@ impl Wanted {
             Report::JournalEntries => encoded(&book.journal_entries(&self.range(book)?, now)?),
             Report::OpenLots => encoded(&book.open_lots_report(now)?),
             Report::TaxSummary => encoded(&book.tax_summary(now)?),
+            Report::Conservation => encoded(&book.conservation(now)?),
         }
     }
 
@@ -248,7 +252,7 @@ impl Wanted {
             Report::JournalEntries => book.journal_entries_csv(range, &mut sink)?,
             Report::OpenLots => book.open_lots_csv(now(), &mut sink)?,
             Report::TaxSummary => book.tax_summary(now())?.write_csv(&mut sink)?,
-            Report::BalanceSheet | Report::PortfolioSummary => {
+            Report::BalanceSheet | Report::PortfolioSummary | Report::Conservation => {
                 return Err(Problem::new(Code::NoCsv, "this report has no CSV form"));
             }
         }

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::rates;
 use crate::server::problem::Problem;
 use crate::state::AppState;
-use crate::store::record::Profile;
+use crate::store::record::{Profile, Settings};
 use crate::workspaces::profiles;
 
 /// A user in one of their profiles. As an extractor it reads `{w}` and `{p}` from the path and the user from the token.
@@ -92,6 +92,20 @@ impl BookAccess {
         Ok(())
     }
 
+    /// [`BookAccess::write`] after [`BookAccess::prepare`], in one turn: `work` sees the facts of this moment.
+    pub(crate) async fn write_prepared<R, F>(&self, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Book) -> Result<R, Problem> + Send + 'static,
+    {
+        let access = self.clone();
+        self.write(move |book| {
+            access.prepare_now(book)?;
+            work(book)
+        })
+        .await
+    }
+
     /// [`BookAccess::prepare`] within a turn to write. The facts are read here and not when the request began: what
     /// an earlier turn wrote is never older than what this one writes.
     pub(super) fn prepare_now(&self, book: &Book) -> Result<(), Problem> {
@@ -110,19 +124,30 @@ impl BookAccess {
         Ok(())
     }
 
+    /// The profile as it is now. Blocks.
+    pub(super) fn profile_now(&self) -> Result<Profile, Problem> {
+        let read =
+            |tx: &crate::store::ReadTx| profiles::owned(tx, self.user, self.workspace, self.profile_id);
+        self.state.store.read_now::<_, Problem>(read)
+    }
+
     /// Blocks. Connections are those of `book`; one that was removed gets nothing dealt.
     fn facts_now(&self, book: &Snapshot) -> Result<Facts, Problem> {
-        let connections = book.connections()?;
-        let number = |id: Uuid| {
-            let id = id.to_string();
-            connections.iter().find(|known| known.id == id).map_or(NO_CONNECTION, |known| known.no)
-        };
         self.state.store.read_now::<_, Problem>(|tx| {
             let profile = profiles::owned(tx, self.user, self.workspace, self.profile_id)?;
             let rates_revision = rates::revision(tx, self.user)?;
-            Ok(Facts { settings: engine_settings(&profile.settings, number)?, rates_revision })
+            Ok(Facts { settings: settings_in(book, &profile.settings)?, rates_revision })
         })
     }
+}
+
+/// A profile's settings as `book` keeps them, with its numbers of connections.
+pub(super) fn settings_in(book: &Snapshot, settings: &Settings) -> Result<model::Settings, Problem> {
+    let connections = book.connections()?;
+    engine_settings(settings, |id: Uuid| {
+        let id = id.to_string();
+        connections.iter().find(|known| known.id == id).map_or(NO_CONNECTION, |known| known.no)
+    })
 }
 
 /// What the book has to know before anything is derived.

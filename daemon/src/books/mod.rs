@@ -12,6 +12,7 @@ mod problem;
 mod registry;
 mod settings;
 mod spool;
+pub(crate) mod what_if;
 
 pub(crate) use access::{BookAccess, now};
 pub(crate) use registry::{Books, book_of, file_name};

@@ -2,6 +2,7 @@
 //! says what to do and names no path.
 
 use nacre_engine::Error;
+use nacre_engine::error::Refusal;
 
 use crate::server::problem::{Code, Problem};
 
@@ -10,6 +11,15 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound { what, .. } => Self::not_found(what),
             Error::Invalid { field, problem } => Self::field(field, format!("{field}: {problem}")),
+            Error::Refused { reason, problem } => {
+                let code = match reason {
+                    Refusal::NotFinal => Code::NotFinal,
+                    Refusal::SealOverlaps => Code::SealOverlaps,
+                    Refusal::NotRestated => Code::NotRestated,
+                    Refusal::SealSuperseded => Code::SealSuperseded,
+                };
+                Self::new(code, problem)
+            }
             Error::Overflow(_) => {
                 let message = format!("{error}; a number is larger than any real one could be, correct it");
                 Self::new(Code::AmountOutOfRange, message)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::{Book, NewConnection, RatePoint, Tag};
+use super::{Book, NewConnection, NewSeal, RatePoint, Tag};
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventId, TxId};
 use crate::model::{
@@ -85,7 +85,16 @@ fn process(book: &Book, full: bool) -> Result<()> {
     book.process(at(4), full, &|| false).map(|_| ())
 }
 
-const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
+fn seal(book: &Book) -> Result<()> {
+    let (id, label) = ("s".to_owned(), "2023".to_owned());
+    book.seal(at(900), &NewSeal { id, label, start: at(0), end: at(300), allow_non_final: true }).map(|_| ())
+}
+
+fn accept(book: &Book) -> Result<()> {
+    book.accept_restatement(at(901), "s", "t", true).map(|_| ())
+}
+
+const SCRIPT: [fn(&Book) -> Result<()>; 20] = [
     |book| add(book, "bank", Rail::Managed),
     |book| add(book, "cold", Rail::OnChain),
     |book| rates(book, 0, 150),
@@ -99,6 +108,7 @@ const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
         )
     },
     |book| process(book, false),
+    seal,
     |book| annotate(book, "c1.sell-1", AnnotationEdit::Excluded(true)),
     |book| sync(book, 800_001, true),
     |book| import(book, &buys(60, 200)),
@@ -112,6 +122,7 @@ const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
     |book| process(book, true),
     |book| book.remove_connection(at(7), ConnectionNo(2)),
     |book| process(book, false),
+    accept,
 ];
 
 /// An undisturbed run: the disk, and after each operation how far the disk was and what every table held.

@@ -211,10 +211,12 @@ fn replace(
     let (before, lines) = if before == lines { (Vec::new(), Vec::new()) } else { (before, lines) };
     if let Some(old) = &old {
         apply(&mut run.totals, old, &before, Sign::Remove)?;
+        run.diff.old(key, old)?;
     }
     match (&old, &new) {
         (old, Some(new)) => {
             apply(&mut run.totals, new, &lines, Sign::Add)?;
+            run.diff.new_row(key, new)?;
             store.replace_journal_row(key, old.as_ref(), new)?;
             run.reaches.walk(key, new, &touches(new)?);
         }

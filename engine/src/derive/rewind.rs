@@ -1,5 +1,6 @@
 //! Back to a place: undoes derived rows from the end.
 
+use super::diff::Diff;
 use super::pools::Pools;
 use crate::error::Result;
 use crate::id::instant_from_bytes;
@@ -18,11 +19,13 @@ pub(super) fn rewind(
     at: &[u8],
     rails: Rails<'_>,
     eras: &[Era],
+    diff: &mut Diff<'_>,
 ) -> Result<u64> {
     if store.next_journal(&[])?.is_none_or(|(first, _)| first.to_bytes().as_slice() >= at) {
         // Nothing stays: undoing row by row would end in the same empty tables.
         let removed = totals.events;
         *totals = Totals::default();
+        diff.all_old(store)?;
         store.clear_derived()?;
         return Ok(removed);
     }
@@ -39,6 +42,7 @@ pub(super) fn rewind(
         pools.rank(store, row.kind != EventKind::LotAllocation && pools.method.ranks())?;
         pools.undo(store, &effects(&key, &row)?)?;
         apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
+        diff.old(&key, &row)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;
     }

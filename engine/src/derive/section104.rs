@@ -191,6 +191,7 @@ impl Replay<'_, '_> {
             if !admit(&mut self.run.totals, &row, self.run.booker.rails)?.fits {
                 return Err(Error::Corrupt(format!("{} has no room after it was valued", key.id)));
             }
+            self.run.diff.new_row(&key, &row)?;
             store.put_journal_row(&key, &row)?;
         }
         Ok(())

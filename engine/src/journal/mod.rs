@@ -8,6 +8,8 @@
 mod basis;
 pub mod chart;
 mod effects;
+mod flows;
+mod gains;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -15,5 +17,7 @@ mod totals;
 
 pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
 pub use effects::{Numbers, arrived, carried, effects, effects_of, opened_key};
+pub(crate) use gains::figures_of;
+pub use gains::{add_year, gains_of, realised, remove_year};
 pub use post::postings;
 pub use totals::{Sign, apply};

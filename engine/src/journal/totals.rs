@@ -6,6 +6,7 @@
 use std::collections::btree_map::Entry;
 
 use super::basis::disposal_basis;
+use super::flows::flow;
 use crate::error::{Error, Result};
 use crate::model::{
     Account, AccountTotal, Amount, Asset, BookedDisposal, BookedStep, GainTotals, JournalRow, Posting,
@@ -35,6 +36,7 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, postings: &[Posting], sign: 
     }
     postings.iter().try_for_each(|posting| post(totals, posting, sign))?;
     for step in &row.steps {
+        flow(&mut totals.pools, step, sign)?;
         if let BookedStep::Disposed(disposal) = step
             && disposal.realises
         {

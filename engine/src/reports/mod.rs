@@ -8,18 +8,23 @@
 
 mod balance_sheet;
 mod capital_gains;
+mod compare;
+mod conservation;
 mod context;
 mod figures;
+mod filed;
 mod gain_sums;
 mod head;
 mod journal_entries;
 mod open_lots;
 mod portfolio_summary;
 mod range;
+mod restatement;
 #[cfg(test)]
 pub(crate) mod samples;
 mod table;
 mod tax_summary;
+mod what_if;
 
 pub use balance_sheet::{
     AccountNode, AssetBalance, AssetTotal, BalanceSheet, ConnectionBalance, Issues, balance_sheet,
@@ -27,7 +32,15 @@ pub use balance_sheet::{
 pub use capital_gains::{
     CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv,
 };
+pub use compare::{
+    ComparedEvent, ComparedLot, ComparedYear, Comparison, GainsPair, Listing, LotPart, Place, PrintedFigures,
+    PrintedGains, Side, compare, differs,
+};
+pub use conservation::{
+    ConnectionConservation, Conservation, LotsHeld, PoolConservation, PrintedFlow, conservation,
+};
 pub use context::{AnnotationOf, Header, ReportContext};
+pub use filed::{filed_row, sealed_sale};
 pub use gain_sums::GainSummary;
 pub use head::ReportHead;
 pub use journal_entries::{JournalEntries, JournalEntryRow, journal_entries, journal_entries_csv};
@@ -36,4 +49,6 @@ pub use portfolio_summary::{
     AssetInfo, FiatValuation, Holding, PortfolioGains, PortfolioSummary, portfolio_summary,
 };
 pub use range::Range;
+pub use restatement::Restatement;
 pub use tax_summary::{TaxSummary, TaxYear, tax_summary};
+pub use what_if::WhatIf;

@@ -8,11 +8,12 @@ use serde::de::DeserializeOwned;
 use super::block::Block;
 use super::codec::{decode, encode};
 pub use super::fault::{Disk, Fault};
-use super::meta::{Change, Tag};
+use super::meta::Tag;
 use super::records::RateRow;
 use crate::id::ConnectionNo;
 use crate::model::{
-    Annotation, Connection, JournalRow, LotKey, LotUse, PoolCost, Reach, Record, Settings, Totals, UnitCost,
+    Annotation, Change, Connection, JournalRow, LotKey, LotUse, PoolCost, Reach, Record, Settings, Totals,
+    UnitCost,
 };
 use crate::money::Msats;
 

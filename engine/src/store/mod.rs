@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod journal;
 mod meta;
 mod records;
+mod seals;
 mod tables;
 
 pub use birth::make_whole;
@@ -25,7 +26,7 @@ pub(crate) use codec::encode;
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
 pub(crate) use journal::KeyedLot;
-pub use meta::{Change, FORMAT, Tag};
+pub use meta::{FORMAT, Tag};
 pub(crate) use meta::{Span, for_each};
 pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};

@@ -72,6 +72,10 @@ tables! {
     rates,
     /// Fact: version → `Change`.
     changes,
+    /// Fact: seal number → `Seal`.
+    seals,
+    /// Fact: seal number ‖ event key → `SealedSale`.
+    sealed_rows,
     /// Derived: event key → `JournalRow`.
     journal,
     /// Derived: event key of each quarantined row → nothing.
