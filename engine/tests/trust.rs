@@ -356,7 +356,8 @@ proptest! {
         let sold = snapshot.capital_gains(&Range::default(), now()).unwrap().summary;
         prop_assert_eq!(&report.total.disposed.quantity, &sold.total_quantity_disposed);
         for connection in &report.connections {
-            if let Some(lots) = &connection.lots {
+            // After a change of scope, what one connection overdrew another one's lots made good.
+            if let Some(lots) = connection.lots.as_ref().filter(|_| world.policy[1].later.is_empty()) {
                 prop_assert_eq!(lots, &connection.ledger, "{:?}", connection);
             }
             if totals.quarantined == 0 && totals.excluded == 0 && let Some(wallet) = &connection.wallet {

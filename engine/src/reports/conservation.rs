@@ -163,7 +163,7 @@ fn connections(
             *ledger.entry(*no).or_default() += total.net();
         }
     }
-    let own_pools = ctx.settings.lot_scope == LotScope::Connection;
+    let own_pools = ctx.eras.last().is_some_and(|era| era.lot_scope == LotScope::Connection);
     let line = |(no, ledger): (ConnectionNo, i128)| {
         let held = lots.get(&Some(no)).map_or(0, |held| held.quantity);
         let wallet = wallets.get(&no).copied();
