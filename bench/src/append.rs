@@ -15,8 +15,8 @@ const TIMES: u64 = 31;
 /// Imports one buy and processes.
 fn one_more(fixture: &Fixture, id: &str, at: Timestamp) -> Res<u64> {
     let file = csv(&[buy(id, at)]);
-    fixture.book.import_plain(now(), fixture.connection, file.as_slice(), false)?;
-    Ok(fixture.book.process(now(), false, &|| false)?.events_replayed)
+    let done = fixture.book.import_and_process(now(), fixture.connection, file.as_slice(), &|| false)?;
+    Ok(done.1.events_replayed)
 }
 
 pub fn append(run: &mut Run) -> Res<()> {

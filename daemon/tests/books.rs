@@ -199,6 +199,23 @@ fn an_import_is_idempotent_and_becomes_books() {
 }
 
 #[test]
+fn an_import_can_derive_the_journal_in_the_same_write() {
+    let desk = Desk::new();
+    let custom = desk.connection("Custom", Value::Null);
+    let both = desk.import(&custom, "?process=true", CSV);
+    assert_eq!(counts(&both), (3, 0, 0));
+    let done = &both.json()["process"];
+    assert_eq!((&done["events_total"], &done["non_final"]), (&json!(3), &json!(false)));
+    assert_eq!(done["book_version"], both.json()["book_version"]);
+    assert_eq!(desk.process("")["events_replayed"], 0, "nothing waits");
+    let again = desk.import(&custom, "?process=true", CSV);
+    assert_eq!((counts(&again), &again.json()["process"]["events_replayed"]), ((0, 3, 0), &json!(0)));
+    let bad = CSV.replace("0.5,25000", "half,25000");
+    desk.import(&custom, "?process=true", &bad).is_problem(422, "invalid_import");
+    desk.import(&custom, "?process=true&dry_run=true", CSV).is_problem(422, "invalid_query");
+}
+
+#[test]
 fn a_dry_run_answers_row_by_row_and_writes_nothing() {
     let desk = Desk::new();
     let custom = desk.connection("Custom", Value::Null);

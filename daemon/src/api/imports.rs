@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::InConnection;
+use super::process::JournalRunOutcome;
 use crate::books::{BookAccess, Spool, connections, imports};
 use crate::server::extract::{self, Path, Query};
 use crate::server::problem::{Code, Problem};
@@ -22,6 +23,8 @@ const ROWS_SHOWN: usize = 10_000;
 struct ImportQuery {
     /// Answers as if, row by row, and writes nothing.
     dry_run: Option<bool>,
+    /// Derives the journal in the same write: both happen, or neither.
+    process: Option<bool>,
 }
 
 /// What an import did, or would do.
@@ -38,6 +41,9 @@ struct ImportBody {
     /// The answer to each of the first 10,000 rows; only of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows: Option<Vec<RowBody>>,
+    /// What deriving the journal did; only with `process=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<JournalRunOutcome>,
     /// Version of the book afterwards.
     book_version: u64,
 }
@@ -67,7 +73,7 @@ impl From<ImportedRow> for RowBody {
 fn body(report: ImportReport, dry_run: bool) -> ImportBody {
     let ImportReport { new, duplicates, changed, rows, book_version } = report;
     let rows = dry_run.then(|| rows.into_iter().take(ROWS_SHOWN).map(RowBody::from).collect());
-    ImportBody { dry_run, new, duplicates, changed, rows, book_version }
+    ImportBody { dry_run, new, duplicates, changed, rows, process: None, book_version }
 }
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -92,6 +98,14 @@ async fn import(
     let limit = access.state.limits.body_bytes(&request);
     let spool = Spool::receive(&access.state.spool_dir(), request.into_body(), limit).await?;
     let dry_run = query.dry_run.unwrap_or(false);
-    let report = imports::import(&access, at.c, spool.open()?, dry_run).await?;
-    Ok(axum::Json(body(report, dry_run)))
+    if !query.process.unwrap_or(false) {
+        let report = imports::import(&access, at.c, spool.open()?, dry_run).await?;
+        return Ok(axum::Json(body(report, dry_run)));
+    }
+    if dry_run {
+        return Err(Problem::query("process", "process=true and dry_run=true exclude each other"));
+    }
+    let (report, processed) = imports::import_and_process(&access, at.c, spool.open()?).await?;
+    let book_version = processed.outcome.book_version;
+    Ok(axum::Json(ImportBody { process: Some(processed.into()), book_version, ..body(report, false) }))
 }

@@ -6,6 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::books::imports::Processed;
 use crate::books::{BookAccess, imports};
 use crate::server::extract::Query;
 use crate::server::problem::Problem;
@@ -21,7 +22,7 @@ struct ProcessQuery {
 
 /// What processing did.
 #[derive(Serialize, ToSchema)]
-struct JournalRunOutcome {
+pub(super) struct JournalRunOutcome {
     /// Id of this run.
     run_id: Uuid,
     /// Events in the journal.
@@ -53,14 +54,20 @@ async fn process(
     Query(query): Query<ProcessQuery>,
 ) -> Result<axum::Json<JournalRunOutcome>, Problem> {
     let done = imports::process(&access, query.full.unwrap_or(false)).await?;
-    Ok(axum::Json(JournalRunOutcome {
-        run_id: Uuid::now_v7(),
-        events_total: done.outcome.events_total,
-        events_replayed: done.outcome.events_replayed,
-        entries_written: done.outcome.entries_written,
-        quarantined: done.outcome.quarantined,
-        non_final: done.non_final,
-        duration_ms: done.duration_ms,
-        book_version: done.outcome.book_version,
-    }))
+    Ok(axum::Json(done.into()))
+}
+
+impl From<Processed> for JournalRunOutcome {
+    fn from(done: Processed) -> Self {
+        Self {
+            run_id: Uuid::now_v7(),
+            events_total: done.outcome.events_total,
+            events_replayed: done.outcome.events_replayed,
+            entries_written: done.outcome.entries_written,
+            quarantined: done.outcome.quarantined,
+            non_final: done.non_final,
+            duration_ms: done.duration_ms,
+            book_version: done.outcome.book_version,
+        }
+    }
 }

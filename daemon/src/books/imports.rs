@@ -43,6 +43,34 @@ pub(crate) async fn import(
         .await
 }
 
+/// [`import`] and [`process`] in one write: both or neither.
+///
+/// # Errors
+/// As [`import`].
+pub(crate) async fn import_and_process(
+    access: &BookAccess,
+    connection: Uuid,
+    input: impl Read + Send + 'static,
+) -> Result<(ImportReport, Processed), Problem> {
+    let started = Instant::now();
+    let facts = access.clone();
+    let work = move |book: &nacre_engine::book::Book| {
+        let target = find(book, connection)?;
+        takes_files(&target.kind)?;
+        facts.prepare_now(book)?;
+        let stop = || facts.is_given_up();
+        let done = book.import_and_process(now(), target.no, input, &stop);
+        let (report, outcome) = done.map_err(|failure| match failure {
+            ImportFailure::Engine(error) => facts.stopped(error),
+            other => other.into(),
+        })?;
+        Ok::<_, Problem>((report, outcome, book.snapshot()?.header()?.non_final))
+    };
+    let (report, outcome, non_final) = access.write(work).await?;
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok((report, Processed { outcome, non_final, duration_ms }))
+}
+
 /// What processing did.
 pub(crate) struct Processed {
     /// Counts of the engine.
@@ -60,17 +88,30 @@ pub(crate) async fn process(access: &BookAccess, full: bool) -> Result<Processed
     let work = move |book: &nacre_engine::book::Book| {
         // In the same turn, so that what is derived is derived from the facts of this moment.
         facts.prepare_now(book)?;
-        let state = &facts.state;
-        let stop = || state.shutdown.is_cancelled() || state.books.is_removed(facts.profile_id);
-        let outcome = book.process(now(), full, &stop).map_err(|error| match error {
-            nacre_engine::Error::Cancelled if !state.shutdown.is_cancelled() => Problem::not_found("profile"),
-            other => other.into(),
-        })?;
+        let stop = || facts.is_given_up();
+        let outcome = book.process(now(), full, &stop).map_err(|error| facts.stopped(error))?;
         Ok::<_, Problem>((outcome, book.snapshot()?.header()?.non_final))
     };
     let (outcome, non_final) = access.write(work).await?;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(Processed { outcome, non_final, duration_ms })
+}
+
+impl BookAccess {
+    /// Whether deriving is to stop: the server is shutting down, or the profile is gone.
+    fn is_given_up(&self) -> bool {
+        self.state.shutdown.is_cancelled() || self.state.books.is_removed(self.profile_id)
+    }
+
+    /// The problem of a work that failed or was given up.
+    fn stopped(&self, error: nacre_engine::Error) -> Problem {
+        match error {
+            nacre_engine::Error::Cancelled if !self.state.shutdown.is_cancelled() => {
+                Problem::not_found("profile")
+            }
+            other => other.into(),
+        }
+    }
 }
 
 impl From<ImportFailure> for Problem {

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::facts::connection;
-use super::{Book, RowOutcome};
+use super::{Book, Outcome, RowOutcome, process_in};
 use crate::derive::intake;
 use crate::error::Error;
 use crate::id::{ConnectionNo, EventId};
@@ -75,23 +75,59 @@ impl Book {
         dry_run: bool,
     ) -> Result<ImportReport, ImportFailure> {
         let mut outcome = Ok(ImportReport::default());
-        let mut touched = Touched::default();
         self.write(|store| {
-            let target = connection(store, no)?;
-            outcome = import(store, &target, input, dry_run, &mut touched);
-            let Ok(report) = &mut outcome else { return Ok(None) };
-            report.book_version = store.version()?;
-            if dry_run || report.new + report.changed == 0 {
-                return Ok(None);
-            }
-            let (new, changed, label) = (report.new, report.changed, target.label.clone());
-            let detail = ChangeDetail::Records { connection: no, label, new, changed, removed: 0, touched };
-            store.put_connection(&Connection { synced_at: Some(now), ..target })?;
-            report.book_version = store.log(now, "import", new + changed, detail)?;
-            Ok(Some(()))
+            let changes = import_logged(store, now, no, input, dry_run, &mut outcome)?;
+            Ok(changes.then_some(()))
         })?;
         outcome
     }
+
+    /// [`Book::import_plain`] and then [`Book::process`], both or neither, at the price of one write.
+    ///
+    /// # Errors
+    /// [`ImportFailure`]; [`Error::Cancelled`] when `cancelled` says so. In every case nothing was written.
+    pub fn import_and_process(
+        &self,
+        now: Timestamp,
+        no: ConnectionNo,
+        input: impl Read,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(ImportReport, Outcome), ImportFailure> {
+        let mut imported = Ok(ImportReport::default());
+        let done = self.write(|store| {
+            let changes = import_logged(store, now, no, input, false, &mut imported)?;
+            match &imported {
+                Ok(_) => Ok(process_in(store, now, false, cancelled)?.map(Some).or(changes.then_some(None))),
+                Err(_) => Ok(None),
+            }
+        })?;
+        let outcome = done.flatten().map_or_else(|| self.unchanged(), Ok)?;
+        Ok((imported?, outcome))
+    }
+}
+
+/// An import with its row of the change log; answers whether it is to be kept.
+fn import_logged(
+    store: &mut WriteStore<'_>,
+    now: Timestamp,
+    no: ConnectionNo,
+    input: impl Read,
+    dry_run: bool,
+    outcome: &mut Result<ImportReport, ImportFailure>,
+) -> crate::error::Result<bool> {
+    let target = connection(store, no)?;
+    let mut touched = Touched::default();
+    *outcome = import(store, &target, input, dry_run, &mut touched);
+    let Ok(report) = outcome else { return Ok(false) };
+    report.book_version = store.version()?;
+    if dry_run || report.new + report.changed == 0 {
+        return Ok(false);
+    }
+    let (new, changed, label) = (report.new, report.changed, target.label.clone());
+    let detail = ChangeDetail::Records { connection: no, label, new, changed, removed: 0, touched };
+    store.put_connection(&Connection { synced_at: Some(now), ..target })?;
+    report.book_version = store.log(now, "import", new + changed, detail)?;
+    Ok(true)
 }
 
 fn import(

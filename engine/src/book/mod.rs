@@ -71,20 +71,8 @@ impl Book {
     /// # Errors
     /// [`Error::Cancelled`](crate::Error::Cancelled) when `cancelled` says so; the books stay as they were.
     pub fn process(&self, now: Timestamp, full: bool, cancelled: &dyn Fn() -> bool) -> Result<Outcome> {
-        let done = self.write(|store| {
-            let spans = if full { vec![derive::EVERYTHING] } else { store.dirty()? };
-            if spans.is_empty() {
-                return Ok(None);
-            }
-            let (outcome, effect) = derive::process(store, &spans, cancelled)?;
-            let detail = ChangeDetail::Process(Box::new(effect));
-            let book_version = store.log(now, "process", outcome.events_replayed, detail)?;
-            Ok(Some(Outcome { book_version, ..outcome }))
-        })?;
-        match done {
-            Some(outcome) => Ok(outcome),
-            None => self.unchanged(),
-        }
+        let done = self.write(|store| process_in(store, now, full, cancelled))?;
+        done.map_or_else(|| self.unchanged(), Ok)
     }
 
     /// Copies the book as it is now into a new file at `path`, without free space. Writers go on meanwhile and do not
@@ -122,4 +110,21 @@ impl Book {
     fn write<R>(&self, work: impl FnOnce(&mut WriteStore<'_>) -> Result<Option<R>>) -> Result<Option<R>> {
         self.file.write(work)
     }
+}
+
+/// [`Book::process`] within a transaction; `None` when there is nothing to do.
+fn process_in(
+    store: &mut WriteStore<'_>,
+    now: Timestamp,
+    full: bool,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Option<Outcome>> {
+    let spans = if full { vec![derive::EVERYTHING] } else { store.dirty()? };
+    if spans.is_empty() {
+        return Ok(None);
+    }
+    let (outcome, effect) = derive::process(store, &spans, cancelled)?;
+    let detail = ChangeDetail::Process(Box::new(effect));
+    let book_version = store.log(now, "process", outcome.events_replayed, detail)?;
+    Ok(Some(Outcome { book_version, ..outcome }))
 }
