@@ -6,8 +6,11 @@
 mod model;
 
 use model::check::{agrees_with_the_naive_books, incremental_is_rebuild};
+use model::drive::{books, empty_book, now};
 use model::naive::keep;
 use model::world::{Choices, Method, Policy, Row, World};
+use nacre_engine::id::ConnectionNo;
+use nacre_engine::model::Settings;
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use proptest::test_runner::TestCaseError;
 
@@ -91,4 +94,29 @@ fn these_worlds_are_dense() {
         short += books.quarantined.len();
     }
     assert!(later > 300 && same_day > 20 && pool > 100 && short > 20, "{later} {same_day} {pool} {short}");
+}
+
+/// Costs are summed over all time, so that they have room wherever they end up: beyond that an acquisition is set aside.
+#[test]
+fn what_the_books_have_no_room_for_is_set_aside_before_days_are_matched() {
+    let book = empty_book();
+    let settings = Settings { method: nacre_engine::model::Method::UkS104, ..Settings::default() };
+    book.set_settings(now(), &settings).unwrap();
+    let rows = "id,type,timestamp,amount_btc,fiat_value,fiat_currency\n\
+        b-1,buy,2024-01-01T00:00:00Z,5000000,60000000000000000,USD\n\
+        s-1,sell,2024-02-01T00:00:00Z,2000000,30000000000000000,USD\n\
+        b-2,buy,2024-02-10T00:00:00Z,1000000,60000000000000000,USD\n\
+        b-3,buy,2024-02-11T00:00:00Z,1000000,100,USD\n\
+        s-2,sell,2024-02-12T00:00:00Z,4000001,100,USD\n";
+    book.import_plain(now(), ConnectionNo(1), rows.as_bytes(), false).unwrap();
+    book.process(now(), false, &|| false).unwrap();
+    let found = books(&book);
+    assert_eq!(
+        found.quarantined,
+        [("c1.b-2".to_owned(), "amount_out_of_range"), ("c1.s-2".to_owned(), "insufficient_lots")]
+    );
+    let slices: Vec<_> = found.gains.iter().map(|gain| (gain.lot.as_str(), gain.msat)).collect();
+    assert_eq!(slices, [("c1.b-3#0", 100_000_000_000_000_000), ("c1.b-1#0", 100_000_000_000_000_000)]);
+    let verified = book.verify().unwrap();
+    assert!(verified.problems.is_empty(), "{:?}", verified.problems);
 }
