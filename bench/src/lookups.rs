@@ -32,7 +32,7 @@ pub fn portfolio_summary(run: &mut Run) -> Res<()> {
         let fixture = run.fixture(events)?;
         let at = Timestamp::from_micros(fixture.history.time(events).as_micros());
         let took = median(201, |_| {
-            fixture.book.snapshot()?.portfolio_summary(at)?;
+            fixture.book.snapshot()?.portfolio_summary(None, at)?;
             Ok(())
         })?;
         match first {

@@ -233,12 +233,12 @@ impl Wanted {
     fn json(&self, book: &Snapshot) -> Result<Vec<u8>, Problem> {
         let now = now();
         match self.report {
-            Report::BalanceSheet => encoded(&book.balance_sheet(now)?),
-            Report::PortfolioSummary => encoded(&book.portfolio_summary(now)?),
+            Report::BalanceSheet => encoded(&book.balance_sheet(None, now)?),
+            Report::PortfolioSummary => encoded(&book.portfolio_summary(None, now)?),
             Report::CapitalGains => encoded(&book.capital_gains(&self.range(book)?, now)?),
             Report::JournalEntries => encoded(&book.journal_entries(&self.range(book)?, now)?),
-            Report::OpenLots => encoded(&book.open_lots_report(now)?),
-            Report::TaxSummary => encoded(&book.tax_summary(now)?),
+            Report::OpenLots => encoded(&book.open_lots_report(None, now)?),
+            Report::TaxSummary => encoded(&book.tax_summary(None, now)?),
         }
     }
 
@@ -246,8 +246,8 @@ impl Wanted {
         match self.report {
             Report::CapitalGains => book.capital_gains_csv(range, &mut sink)?,
             Report::JournalEntries => book.journal_entries_csv(range, &mut sink)?,
-            Report::OpenLots => book.open_lots_csv(now(), &mut sink)?,
-            Report::TaxSummary => book.tax_summary(now())?.write_csv(&mut sink)?,
+            Report::OpenLots => book.open_lots_csv(None, now(), &mut sink)?,
+            Report::TaxSummary => book.tax_summary(None, now())?.write_csv(&mut sink)?,
             Report::BalanceSheet | Report::PortfolioSummary => {
                 return Err(Problem::new(Code::NoCsv, "this report has no CSV form"));
             }

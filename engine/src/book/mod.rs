@@ -8,8 +8,10 @@ mod crash;
 mod events;
 mod facts;
 mod import;
+mod lots_at;
 mod rates;
 mod snapshot;
+mod spans;
 mod sync;
 mod verify;
 
@@ -25,6 +27,7 @@ pub use crate::store::{Change, RateRow, Tag};
 pub use events::{EventDetail, EventFilter, EventPage, EventView, Sort};
 pub use facts::NewConnection;
 pub use import::{ImportFailure, ImportReport, ImportedRow};
+pub use lots_at::LotRows;
 pub use rates::RatePoint;
 pub use snapshot::{JournalRows, Snapshot};
 pub use sync::SyncReport;

@@ -6,10 +6,11 @@ use super::booking::Booker;
 use super::pools::undo;
 use super::rewind::rewind;
 use super::scan::Scan;
+use super::sums::Sums;
 use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
-use crate::journal::{Sign, apply, postings};
-use crate::model::{BookedStep, JournalRow, LotEffect, Quarantine, Rail, RowStatus, Totals};
+use crate::journal::postings;
+use crate::model::{JournalRow, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
@@ -45,8 +46,8 @@ pub(crate) fn process(
         // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
         store.clear_derived()?;
     }
-    let mut totals = store.totals()?;
-    rewind(store, &mut totals, mark, &rails)?;
+    let mut sums = Sums::load(store, &zone)?;
+    rewind(store, &mut sums, mark, &rails)?;
     let booker = Booker { settings: &settings, zone: &zone, rails: &rails, rates: Default::default() };
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
@@ -58,13 +59,13 @@ pub(crate) fn process(
         let annotation =
             if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
         let (key, row) = booker.book(store, event, annotation.as_ref())?;
-        let row = add(store, &mut totals, row, &rails)?;
+        let row = add(store, &mut sums, key.time, row, &rails)?;
         replayed += 1;
         entries += u64::from(row.status == RowStatus::Booked);
         store.put_journal_row(&key, &row)?;
     }
+    let totals = sums.finish(store)?;
     conserved(&totals)?;
-    store.set_totals(&totals)?;
     store.set_booked_settings(&settings)?;
     store.set_dirty_from(None)?;
     Ok(Outcome {
@@ -76,54 +77,26 @@ pub(crate) fn process(
     })
 }
 
-/// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
+/// Adds a booked row to the sums. A row they have no room for is set aside, so that it cannot stop the others.
 fn add(
     store: &mut WriteStore<'_>,
-    totals: &mut Totals,
+    sums: &mut Sums<'_>,
+    at: Timestamp,
     row: JournalRow,
     rails: Rails<'_>,
 ) -> Result<JournalRow> {
-    let lines = match postings(&row, rails) {
-        Err(Error::Overflow(_)) => return set_aside(store, totals, row),
-        lines => lines?,
+    let fits = match postings(&row, rails) {
+        Ok(lines) => sums.add(store, at, &row, &lines)?,
+        Err(Error::Overflow(_)) => false,
+        Err(error) => return Err(error),
     };
-    let before = near_limits(totals, &row).then(|| totals.clone());
-    match (apply(totals, &row, &lines, Sign::Add), before) {
-        (Err(Error::Overflow(_)), Some(before)) => {
-            *totals = before;
-            set_aside(store, totals, row)
-        }
-        (added, _) => added.map(|()| row),
+    if fits {
+        return Ok(row);
     }
-}
-
-fn set_aside(store: &mut WriteStore<'_>, totals: &mut Totals, row: JournalRow) -> Result<JournalRow> {
     undo(store, &row.effects)?;
     let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
     let row = JournalRow { status, steps: Vec::new(), effects: Vec::new(), valuation: None, ..row };
-    apply(totals, &row, &[], Sign::Add)?;
-    Ok(row)
-}
-
-/// Whether a sum could leave its range with this row: some sum is beyond half of it, or the row's amounts together are.
-fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
-    const HALF: i128 = i64::MAX as i128 / 2;
-    let gains = &totals.gains;
-    let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
-    let open = [totals.open_quantity.get(), totals.open_cost.get()];
-    let size = |amount: i64| i128::from(amount).abs();
-    let effects = row.effects.iter().map(|effect| match effect {
-        LotEffect::Opened { quantity, cost, .. } | LotEffect::Used { quantity, cost, .. } => {
-            size(quantity.get()) + size(cost.get())
-        }
-        LotEffect::CostAdded { cost, .. } => size(cost.get()),
-    });
-    let values = row.steps.iter().map(|step| match step {
-        BookedStep::Disposed(disposal) => size(disposal.gross.get()) + size(disposal.fiat_fee.get()),
-        BookedStep::Acquired { value, .. } | BookedStep::FiatFee { value, .. } => size(value.get()),
-        _ => 0,
-    });
-    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || effects.chain(values).sum::<i128>() > HALF
+    if sums.add(store, at, &row, &[])? { Ok(row) } else { Err(Error::Overflow("number of events")) }
 }
 
 /// **What the ledger says is held is what the open lots say is held.**

@@ -10,6 +10,7 @@ mod lookup;
 mod pools;
 mod rewind;
 mod scan;
+mod sums;
 mod value;
 
 pub use advance::Outcome;

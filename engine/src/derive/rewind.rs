@@ -1,24 +1,24 @@
 //! Back to the mark: undoes derived rows from the end.
 
 use super::pools::undo;
+use super::sums::Sums;
 use crate::error::Result;
-use crate::journal::{Sign, apply, postings};
-use crate::model::Totals;
+use crate::journal::postings;
 use crate::normalise::Rails;
 use crate::store::WriteStore;
 use crate::time::Timestamp;
 
-/// Removes every journal row at or after `mark` with its lot effects and its part of the totals.
+/// Removes every journal row at or after `mark` with its lot effects and its part of the sums.
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
-    totals: &mut Totals,
+    sums: &mut Sums<'_>,
     mark: Timestamp,
     rails: Rails<'_>,
 ) -> Result<u64> {
     if store.next_journal(&[])?.is_none_or(|(first, _)| first.time >= mark) {
         // Nothing stays: undoing row by row would end in the same empty tables.
-        let removed = totals.events;
-        *totals = Totals::default();
+        let removed = sums.events();
+        sums.clear();
         store.clear_derived()?;
         return Ok(removed);
     }
@@ -28,7 +28,7 @@ pub(super) fn rewind(
             break;
         }
         undo(store, &row.effects)?;
-        apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
+        sums.remove(store, key.time, &row, &postings(&row, rails)?)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;
     }

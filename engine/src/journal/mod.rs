@@ -1,4 +1,5 @@
-//! The journal: double-entry renderings of booked rows, the chart of accounts, and the running totals over both.
+//! The journal: double-entry renderings of booked rows, the chart of accounts, the running totals
+//! over both, and the same sums day by day.
 //!
 //! Owns the meaning of a row in the ledger. Everything here is a pure function of a [`JournalRow`]; nothing is
 //! stored, and no lot is chosen here.
@@ -6,10 +7,14 @@
 //! [`JournalRow`]: crate::model::JournalRow
 
 pub mod chart;
+mod days;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
 mod totals;
 
+pub use days::{
+    add_day, add_disposal, add_sales, apply_to_day, fiat, msats, place_of_sales, realising, totals_of,
+};
 pub use post::postings;
-pub use totals::{Sign, apply};
+pub use totals::{Sign, apply, settle};

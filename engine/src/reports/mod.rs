@@ -25,7 +25,7 @@ pub use balance_sheet::{
     AccountNode, AssetBalance, AssetTotal, BalanceSheet, ConnectionBalance, Issues, balance_sheet,
 };
 pub use capital_gains::{
-    CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv,
+    CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv, capital_gains_sums,
 };
 pub use context::{AnnotationOf, Header, ReportContext};
 pub use gain_sums::GainSummary;
@@ -36,4 +36,4 @@ pub use portfolio_summary::{
     AssetInfo, FiatValuation, Holding, PortfolioGains, PortfolioSummary, portfolio_summary,
 };
 pub use range::Range;
-pub use tax_summary::{TaxSummary, TaxYear, tax_summary};
+pub use tax_summary::{Expenses, Flow, Income, TaxSummary, TaxYear, tax_summary};

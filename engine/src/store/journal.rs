@@ -47,6 +47,7 @@ impl WriteStore<'_> {
         self.journal.clear()?;
         self.quarantine.clear()?;
         self.lots.clear()?;
+        self.days.clear()?;
         self.set_totals(&crate::model::Totals::default())
     }
 

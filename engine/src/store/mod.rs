@@ -7,6 +7,7 @@ mod birth;
 mod block;
 mod blockmap;
 mod codec;
+mod days;
 #[cfg(test)]
 mod fault;
 mod file;

@@ -67,6 +67,8 @@ tables! {
     quarantine,
     /// Derived: lot key → `OpenLot`.
     lots,
+    /// Derived: local day → `DayTotals`; no row for a day on which nothing happened.
+    days,
 }
 
 fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
