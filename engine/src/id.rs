@@ -95,27 +95,30 @@ impl fmt::Display for EventId {
     }
 }
 
+/// As stored: a transaction's id as its 32 bytes, any other as text. Rows name lots, and lots name events: ids are
+/// much of what a journal weighs.
+#[derive(Serialize, Deserialize)]
+enum StoredEventId<'a> {
+    Text(&'a str),
+    Tx([u8; 32]),
+}
+
 impl Serialize for EventId {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        match self.0.parse::<TxId>() {
+            Ok(txid) if txid.to_string() == *self.0 => StoredEventId::Tx(txid.0),
+            _ => StoredEventId::Text(&self.0),
+        }
+        .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for EventId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Text;
-        impl serde::de::Visitor<'_> for Text {
-            type Value = EventId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an event id")
-            }
-
-            fn visit_str<E>(self, text: &str) -> std::result::Result<EventId, E> {
-                Ok(EventId(text.into()))
-            }
-        }
-        deserializer.deserialize_str(Text)
+        Ok(match StoredEventId::deserialize(deserializer)? {
+            StoredEventId::Text(text) => EventId(text.into()),
+            StoredEventId::Tx(bytes) => EventId::of_tx(TxId(bytes)),
+        })
     }
 }
 

@@ -218,6 +218,22 @@ impl Zone {
     }
 }
 
+/// How a civil day is stored.
+pub(crate) mod stored_date {
+    use jiff::civil::Date;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(day: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+        (day.year(), day.month(), day.day()).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+        let (year, month, day) = Deserialize::deserialize(deserializer)?;
+        Date::new(year, month, day).map_err(|_| D::Error::custom("no such day"))
+    }
+}
+
 /// Whether what was acquired on day `acquired` is held long-term when disposed of on day `disposed`.
 ///
 /// Long from the day after the anniversary; what is bought on the last day of a month has its anniversary on the

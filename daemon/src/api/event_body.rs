@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use nacre_engine::book::{EventView, Snapshot};
 use nacre_engine::error::Result;
 use nacre_engine::id::ConnectionNo;
+use nacre_engine::journal::disposal_value;
 use nacre_engine::model::{BookedDisposal, BookedStep, Counter, JournalRow, Method, RowStatus};
 use nacre_engine::money::{Currency, Fiat, Msats};
 use serde::Serialize;
@@ -155,11 +156,11 @@ impl Flow {
             }
             BookedStep::Disposed(disposal) if is_fee(disposal) => {
                 self.fee = self.fee.add(disposal.quantity)?;
-                self.fee_value = self.fee_value.add(disposal.value)?;
+                self.fee_value = self.fee_value.add(disposal_value(disposal)?)?;
             }
             BookedStep::Disposed(disposal) => {
                 self.sent = self.sent.add(disposal.quantity)?;
-                self.sent_value = self.sent_value.add(disposal.value)?;
+                self.sent_value = self.sent_value.add(disposal_value(disposal)?)?;
                 self.fee = self.fee.add(disposal.fee)?;
             }
             BookedStep::Moved { quantity, .. } => self.moved = self.moved.add(*quantity)?,

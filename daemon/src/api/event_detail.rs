@@ -5,9 +5,10 @@
 use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
 use nacre_engine::id::ConnectionNo;
+use nacre_engine::journal::{basis, disposal_basis, effects};
 use nacre_engine::model::{
-    Amount, BookedDisposal, BookedStep, LotEffect, LotKey, Posting, RowStatus, Slice, UsePurpose, Valuation,
-    ValueSource,
+    Amount, BookedDisposal, BookedStep, LotEffect, LotKey, LotUse, OpenLot, Posting, RowStatus, Slice,
+    UsePurpose, Valuation, ValueSource,
 };
 use nacre_engine::money::{Fiat, Msats};
 use serde::Serialize;
@@ -155,7 +156,7 @@ impl EventDetailBody {
     /// The event `detail` in the words of `names`.
     pub(super) fn new(detail: &EventDetail, names: &Names) -> Result<Self> {
         let row = &detail.view.row;
-        let effects = Effects::of(&row.effects, names);
+        let effects = Effects::of(&effects(&detail.view.key, row)?, names);
         let disposals = row.steps.iter().filter_map(|step| match step {
             BookedStep::Disposed(disposal) => Some(disposal_body(disposal, names)),
             _ => None,
@@ -211,10 +212,11 @@ impl Effects {
         let mut sorted = Self::default();
         for effect in effects {
             match effect {
-                LotEffect::Opened { lot, quantity, cost } => {
-                    sorted.opened.push(lot_body(lot, *quantity, *cost, None, names));
+                LotEffect::Opened(OpenLot { key, quantity, cost, .. }) => {
+                    sorted.opened.push(lot_body(key, *quantity, *cost, None, names));
                 }
-                LotEffect::Used { lot, quantity, cost, purpose } => {
+                LotEffect::Used { slice, purpose } => {
+                    let LotUse { lot, quantity, cost, .. } = slice;
                     sorted.consumed.push(lot_body(lot, *quantity, *cost, Some(*purpose), names));
                 }
                 LotEffect::CostAdded { lot, cost } => sorted
@@ -254,7 +256,7 @@ fn pool_of(pool: Option<ConnectionNo>, names: &Names) -> Option<ConnectionRef> {
 }
 
 fn disposal_body(disposal: &BookedDisposal, names: &Names) -> Result<DisposalBody> {
-    let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.cost))?;
+    let cost = disposal_basis(disposal)?;
     let net = disposal.gross.sub(disposal.fiat_fee)?;
     let gain = gain(disposal.realises, net, cost)?;
     let slices = disposal.slices.iter().map(|slice| slice_body(slice, disposal.realises, names));
@@ -264,7 +266,7 @@ fn disposal_body(disposal: &BookedDisposal, names: &Names) -> Result<DisposalBod
         fee: disposal.fee.to_sat_text(),
         realises_gain: disposal.realises,
         method: names.method.name(),
-        pool: disposal.slices.first().and_then(|slice| pool_of(slice.lot.pool, names)),
+        pool: disposal.slices.first().and_then(|slice| pool_of(slice.used.lot.pool, names)),
         gross_proceeds_fiat: names.fiat(disposal.gross),
         fee_fiat: names.fiat(disposal.fiat_fee),
         net_proceeds_fiat: names.fiat(net),
@@ -276,17 +278,18 @@ fn disposal_body(disposal: &BookedDisposal, names: &Names) -> Result<DisposalBod
 
 fn slice_body(slice: &Slice, realises: bool, names: &Names) -> Result<SliceBody> {
     let net = slice.gross.sub(slice.fiat_fee)?;
+    let cost = basis(slice)?;
     Ok(SliceBody {
-        lot_id: slice.lot.lot_id(),
-        acquired_at: slice.lot.acquired_at.to_string(),
-        acquired_event_id: slice.lot.origin.id.to_string(),
-        quantity: slice.quantity.to_sat_text(),
+        lot_id: slice.used.lot.lot_id(),
+        acquired_at: slice.used.lot.acquired_at.to_string(),
+        acquired_event_id: slice.used.lot.origin.id.to_string(),
+        quantity: slice.used.quantity.to_sat_text(),
         term: slice.term.name(),
         gross_proceeds_fiat: names.fiat(slice.gross),
         fee_fiat: names.fiat(slice.fiat_fee),
         net_proceeds_fiat: names.fiat(net),
-        cost_basis_fiat: names.fiat(slice.cost),
-        realized_gain_fiat: names.fiat(gain(realises, net, slice.cost)?),
+        cost_basis_fiat: names.fiat(cost),
+        realized_gain_fiat: names.fiat(gain(realises, net, cost)?),
     })
 }
 

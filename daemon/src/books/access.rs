@@ -153,6 +153,7 @@ fn engine_settings(settings: &Settings) -> Result<model::Settings, Problem> {
         },
         timezone: settings.timezone.clone(),
         rate_max_age_hours: settings.rate_max_age_hours,
+        policies: Vec::new(),
     })
 }
 

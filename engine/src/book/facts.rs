@@ -27,6 +27,7 @@ impl Book {
     /// Sets the book's policies; what matters to derived rows marks the whole book. Says whether anything changed.
     pub fn set_settings(&self, now: Timestamp, settings: &Settings) -> Result<bool> {
         Zone::named(&settings.timezone)?;
+        settings.check()?;
         let changed = self.write(|store| {
             if store.settings()? == *settings {
                 return Ok(None);

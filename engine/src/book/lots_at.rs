@@ -1,103 +1,162 @@
-//! The open lots as they stood at an instant: replayed from the first row or undone from the last, whichever is nearer.
+//! The open lots, as they stand or as they stood at an instant: replayed from the first row or undone from the last,
+//! whichever is nearer.
 //!
-//! Holds open lots only, never the history. Invariant: both ways give the same lots.
+//! Holds open lots only, never the history. Invariants: both ways give the same lots; **the costs shown sum to the cost
+//! of what is open**, also where a pool keeps one cost, which its lots then share by quantity.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::Snapshot;
 use super::snapshot::behind;
 use crate::error::{Error, Result};
-use crate::model::{LotEffect, LotKey, OpenLot};
+use crate::id::ConnectionNo;
+use crate::journal::effects;
+use crate::lots::cost_share;
+use crate::model::{LotEffect, LotKey, LotUse, OpenLot, PoolCost};
 use crate::money::{Fiat, Msats};
 use crate::reports::Range;
+use crate::store::ReadStore;
 use crate::time::Timestamp;
 
-/// Open lots, pool by pool, oldest first.
+/// Open lots, pool by pool, in the order of their table.
 pub type LotRows = Box<dyn Iterator<Item = Result<OpenLot>>>;
 
 impl Snapshot {
-    /// Open lots as they stood at `as_of` (its own instant included; `None`: as they stand), pool by pool, oldest first.
+    /// Open lots as they stood at `as_of` (its own instant included; `None`: as they stand), pool by pool.
     pub fn open_lots_at(&self, as_of: Option<Timestamp>) -> Result<LotRows> {
-        let Some(as_of) = as_of else { return Ok(Box::new(self.open_lots()?)) };
+        let pooled = self.booked_settings()?.method.pools_cost();
+        let Some(as_of) = as_of else {
+            let lots = self.open_lots()?;
+            if !pooled {
+                return Ok(Box::new(lots));
+            }
+            let mut store = self.store()?;
+            return Ok(Box::new(shared(lots, move |pool| store.pool_cost(pool))));
+        };
         let before = self.spans()?.sum(&Range { start: None, end: Some(as_of) })?.events;
         let after = self.totals()?.events.saturating_sub(before);
-        let lots = if before < after { self.replayed(as_of)? } else { self.undone(as_of)? };
-        Ok(Box::new(lots.open.into_values().map(Ok)))
+        let Lots { open, pools, .. } =
+            if before < after { self.replayed(as_of, pooled)? } else { self.undone(as_of, pooled)? };
+        let lots = open.into_values().map(Ok);
+        if !pooled {
+            return Ok(Box::new(lots));
+        }
+        Ok(Box::new(shared(lots, move |pool| Ok(pools.get(&pool).copied().unwrap_or_default()))))
     }
 
-    fn replayed(&self, as_of: Timestamp) -> Result<Lots> {
-        let (mut store, mut lots, mut place) = (self.store()?, Lots::default(), Vec::new());
+    fn replayed(&self, as_of: Timestamp, pooled: bool) -> Result<Lots> {
+        let mut lots = Lots { pooled, ..Lots::default() };
+        let (mut store, mut place) = (self.store()?, Vec::new());
         while let Some((key, row)) = store.next_journal(&place)?.filter(|(key, _)| key.time <= as_of) {
-            row.effects.iter().try_for_each(|effect| lots.apply(effect))?;
+            effects(&key, &row)?.into_iter().try_for_each(|effect| lots.apply(effect))?;
             place = behind(&key);
         }
         Ok(lots)
     }
 
-    fn undone(&self, as_of: Timestamp) -> Result<Lots> {
-        let mut lots = Lots::default();
+    fn undone(&self, as_of: Timestamp, pooled: bool) -> Result<Lots> {
+        let mut store = self.store()?;
+        let mut lots = Lots { pooled, ..Lots::default() };
         for lot in self.open_lots()? {
-            let lot = lot?;
-            lots.open.insert(lot.key.clone(), lot);
+            lots.know_pool(&mut store, lot?)?;
         }
-        let (mut store, mut place) = (self.store()?, None::<Vec<u8>>);
-        while let Some((key, row)) =
-            store.previous_journal(place.as_deref())?.filter(|(key, _)| key.time > as_of)
-        {
-            row.effects.iter().rev().try_for_each(|effect| lots.undo(effect))?;
+        let mut place = None::<Vec<u8>>;
+        let later = |row: &(crate::id::EventKey, _)| row.0.time > as_of;
+        while let Some((key, row)) = store.previous_journal(place.as_deref())?.filter(later) {
+            effects(&key, &row)?.into_iter().rev().try_for_each(|effect| lots.undo(effect))?;
             place = Some(key.to_bytes());
         }
         Ok(lots)
     }
 }
 
-/// Open lots in memory.
+/// Gives each lot its share of its pool's cost; the last lot of a pool takes what is left.
+fn shared(
+    lots: impl Iterator<Item = Result<OpenLot>>,
+    mut cost_of: impl FnMut(Option<ConnectionNo>) -> Result<PoolCost>,
+) -> impl Iterator<Item = Result<OpenLot>> {
+    let mut left: BTreeMap<Option<ConnectionNo>, PoolCost> = BTreeMap::new();
+    lots.map(move |lot| {
+        let lot = lot?;
+        let rest = match left.entry(lot.key.pool) {
+            Entry::Vacant(vacant) => vacant.insert(cost_of(lot.key.pool)?),
+            Entry::Occupied(known) => known.into_mut(),
+        };
+        let cost = cost_share(rest.cost, lot.quantity, rest.quantity)?;
+        *rest = PoolCost { quantity: rest.quantity.sub(lot.quantity)?, cost: rest.cost.sub(cost)? };
+        Ok(OpenLot { cost, ..lot })
+    })
+}
+
+/// Open lots in memory, under their ordered bytes.
 #[derive(Default)]
 struct Lots {
-    open: BTreeMap<LotKey, OpenLot>,
+    pooled: bool,
+    open: BTreeMap<Vec<u8>, OpenLot>,
+    pools: BTreeMap<Option<ConnectionNo>, PoolCost>,
 }
 
 impl Lots {
-    fn apply(&mut self, effect: &LotEffect) -> Result<()> {
-        match effect {
-            LotEffect::Opened { lot, quantity, cost } => self.put(lot, *quantity, *cost),
-            LotEffect::Used { lot, quantity, cost, .. } => {
-                let (held, kept) = self.left(lot)?;
-                self.put(lot, held.sub(*quantity)?, kept.sub(*cost)?)
-            }
-            LotEffect::CostAdded { lot, cost } => {
-                let (held, kept) = self.left(lot)?;
-                self.put(lot, held, kept.add(*cost)?)
-            }
+    fn know_pool(&mut self, store: &mut ReadStore, lot: OpenLot) -> Result<()> {
+        if self.pooled && !self.pools.contains_key(&lot.key.pool) {
+            self.pools.insert(lot.key.pool, store.pool_cost(lot.key.pool)?);
         }
+        self.open.insert(lot.key.to_bytes(), lot);
+        Ok(())
     }
 
-    fn undo(&mut self, effect: &LotEffect) -> Result<()> {
+    fn apply(&mut self, effect: LotEffect) -> Result<()> {
         match effect {
-            LotEffect::Opened { lot, .. } => self.put(lot, Msats::ZERO, Fiat::ZERO),
-            LotEffect::Used { lot, quantity, cost, .. } => {
-                let (held, kept) = self.left(lot).unwrap_or_default();
-                self.put(lot, held.add(*quantity)?, kept.add(*cost)?)
+            LotEffect::Opened(lot) => {
+                self.hold(lot.key.pool, lot.quantity, lot.cost)?;
+                self.open.insert(lot.key.to_bytes(), lot);
             }
-            LotEffect::CostAdded { lot, cost } => {
-                let (held, kept) = self.left(lot)?;
-                self.put(lot, held, kept.sub(*cost)?)
+            LotEffect::Used { slice, .. } => {
+                let LotUse { lot, quantity, cost, left, .. } = slice;
+                self.hold(lot.pool, Msats::ZERO.sub(quantity)?, Fiat::ZERO.sub(cost)?)?;
+                let raw = lot.to_bytes();
+                match left {
+                    None => drop(self.open.remove(&raw)),
+                    Some(left) => {
+                        let (quantity, cost, loss_cost) = (left.quantity, left.cost, left.loss_cost);
+                        self.open.insert(raw, OpenLot { key: lot, quantity, cost, loss_cost });
+                    }
+                }
             }
+            LotEffect::CostAdded { lot, cost } => self.add_cost(&lot, cost)?,
         }
+        Ok(())
     }
 
-    fn left(&self, key: &LotKey) -> Result<(Msats, Fiat)> {
-        let lot =
-            self.open.get(key).ok_or_else(|| Error::Corrupt(format!("lot {} is not open", key.lot_id())))?;
-        Ok((lot.quantity, lot.cost))
+    fn undo(&mut self, effect: LotEffect) -> Result<()> {
+        match effect {
+            LotEffect::Opened(lot) => {
+                self.hold(lot.key.pool, Msats::ZERO.sub(lot.quantity)?, Fiat::ZERO.sub(lot.cost)?)?;
+                self.open.remove(&lot.key.to_bytes());
+            }
+            LotEffect::Used { slice, .. } => {
+                self.hold(slice.lot.pool, slice.quantity, slice.cost)?;
+                self.open.insert(slice.lot.to_bytes(), slice.before()?);
+            }
+            LotEffect::CostAdded { lot, cost } => self.add_cost(&lot, Fiat::ZERO.sub(cost)?)?,
+        }
+        Ok(())
     }
 
-    /// A lot without quantity is not open.
-    fn put(&mut self, key: &LotKey, quantity: Msats, cost: Fiat) -> Result<()> {
-        if quantity.is_zero() {
-            self.open.remove(key);
-        } else {
-            self.open.insert(key.clone(), OpenLot { key: key.clone(), quantity, cost });
+    fn add_cost(&mut self, key: &LotKey, cost: Fiat) -> Result<()> {
+        self.hold(key.pool, Msats::ZERO, cost)?;
+        let missing = || Error::Corrupt(format!("lot {} is not open", key.lot_id()));
+        let lot = self.open.get_mut(&key.to_bytes()).ok_or_else(missing)?;
+        lot.cost = lot.cost.add(cost)?;
+        Ok(())
+    }
+
+    /// Changes what a pool holds, where it keeps the cost.
+    fn hold(&mut self, pool: Option<ConnectionNo>, quantity: Msats, cost: Fiat) -> Result<()> {
+        if self.pooled {
+            let held = self.pools.entry(pool).or_default();
+            *held = PoolCost { quantity: held.quantity.add(quantity)?, cost: held.cost.add(cost)? };
         }
         Ok(())
     }

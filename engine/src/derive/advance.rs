@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::booking::Booker;
-use super::pools::undo;
+use super::pools::Pools;
 use super::rewind::rewind;
 use super::scan::Scan;
 use super::sums::Sums;
 use crate::error::{Error, Result};
-use crate::id::ConnectionNo;
-use crate::journal::postings;
+use crate::id::{ConnectionNo, EventKey};
+use crate::journal::{effects, postings};
 use crate::model::{JournalRow, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
 use crate::normalise::Rails;
@@ -47,8 +47,17 @@ pub(crate) fn process(
         store.clear_derived()?;
     }
     let mut sums = Sums::load(store, &zone)?;
-    rewind(store, &mut sums, mark, &rails)?;
-    let booker = Booker { settings: &settings, zone: &zone, rails: &rails, rates: Default::default() };
+    let mut pools = Pools::new(store.booked_settings()?.method);
+    rewind(store, &mut sums, &mut pools, mark, &rails)?;
+    pools.finish(store)?;
+    let mut booker = Booker {
+        settings: &settings,
+        zone: &zone,
+        rails: &rails,
+        rates: Default::default(),
+        pools: Pools::new(settings.method),
+        lot_scope: settings.lot_scope,
+    };
     let annotated = store.annotations.at_or_after(&[])?.is_some();
     let (mut replayed, mut entries) = (0u64, 0u64);
     let mut scan = Scan::starting(mark);
@@ -59,11 +68,12 @@ pub(crate) fn process(
         let annotation =
             if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
         let (key, row) = booker.book(store, event, annotation.as_ref())?;
-        let row = add(store, &mut sums, key.time, row, &rails)?;
+        let row = add(store, &mut booker.pools, &mut sums, &key, row, &rails)?;
         replayed += 1;
         entries += u64::from(row.status == RowStatus::Booked);
         store.put_journal_row(&key, &row)?;
     }
+    booker.pools.finish(store)?;
     let totals = sums.finish(store)?;
     conserved(&totals)?;
     store.set_booked_settings(&settings)?;
@@ -80,23 +90,24 @@ pub(crate) fn process(
 /// Adds a booked row to the sums. A row they have no room for is set aside, so that it cannot stop the others.
 fn add(
     store: &mut WriteStore<'_>,
+    pools: &mut Pools,
     sums: &mut Sums<'_>,
-    at: Timestamp,
+    key: &EventKey,
     row: JournalRow,
     rails: Rails<'_>,
 ) -> Result<JournalRow> {
     let fits = match postings(&row, rails) {
-        Ok(lines) => sums.add(store, at, &row, &lines)?,
+        Ok(lines) => sums.add(store, key.time, &row, &lines)?,
         Err(Error::Overflow(_)) => false,
         Err(error) => return Err(error),
     };
     if fits {
         return Ok(row);
     }
-    undo(store, &row.effects)?;
+    pools.undo(store, &effects(key, &row)?)?;
     let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
-    let row = JournalRow { status, steps: Vec::new(), effects: Vec::new(), valuation: None, ..row };
-    if sums.add(store, at, &row, &[])? { Ok(row) } else { Err(Error::Overflow("number of events")) }
+    let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
+    if sums.add(store, key.time, &row, &[])? { Ok(row) } else { Err(Error::Overflow("number of events")) }
 }
 
 /// **What the ledger says is held is what the open lots say is held.**

@@ -1,14 +1,15 @@
 //! One event → one journal row: values its steps, uses and opens lots. All of an event is booked, or nothing.
 
-use super::pools::{add_cost, next_in_order, open, plan_by_method, plan_named, pool_of, take, undo};
+use super::pools::Pools;
 use super::value::{Rates, Stop, Valuer};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
+use crate::journal::{BasisKind, Numbers, arrived, basis_kind, effects_of, opened_key};
 use crate::lots::{Take, apportion};
 use crate::model::{
     Acquire, Annotation, Basis, BookedDisposal, BookedStep, Counter, Dispose, Event, FeeTreatment,
-    JournalRow, LotEffect, LotKey, LotScope, OpenLot, Quarantine, RowStatus, Settings, Slice, Step, Term,
-    UsePurpose,
+    JournalRow, LotEffect, LotKey, LotScope, LotUse, OpenLot, Opening, Quarantine, RowStatus, Settings,
+    Slice, Step, Term, UsePurpose,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
@@ -21,6 +22,9 @@ pub(super) struct Booker<'a> {
     pub zone: &'a Zone,
     pub rails: Rails<'a>,
     pub rates: Rates,
+    pub pools: Pools,
+    /// Which lots a disposal may choose from, now.
+    pub lot_scope: LotScope,
 }
 
 /// The row being written.
@@ -28,61 +32,55 @@ struct Draft<'a> {
     key: &'a EventKey,
     valuer: Valuer<'a>,
     steps: Vec<BookedStep>,
-    effects: Vec<LotEffect>,
-    opened: u32,
-    moved: u32,
+    numbers: Numbers,
 }
 
 impl Booker<'_> {
     /// Books `event`, applying its lot effects; what cannot be booked leaves no effect.
     pub fn book(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         event: Event,
         annotation: Option<&Annotation>,
     ) -> Result<(EventKey, JournalRow)> {
         let Event { key, kind, connections, steps, text, merged } = event;
-        let row = |status, steps, effects, valuation| JournalRow {
+        let row = |status, steps, valuation| JournalRow {
             kind,
             connections,
             status,
             steps,
-            effects,
             valuation,
             text,
             merged,
         };
         if annotation.is_some_and(|annotation| annotation.excluded) {
-            return Ok((key, row(RowStatus::Excluded, Vec::new(), Vec::new(), None)));
+            return Ok((key, row(RowStatus::Excluded, Vec::new(), None)));
         }
         let steps = match steps {
             Ok(steps) => steps,
-            Err(reason) => {
-                return Ok((key, row(RowStatus::Quarantined(reason), Vec::new(), Vec::new(), None)));
-            }
+            Err(reason) => return Ok((key, row(RowStatus::Quarantined(reason), Vec::new(), None))),
         };
         let rate = annotation.and_then(|annotation| annotation.rate);
-        let valuer = Valuer::new(self.settings, &self.rates, key.time, rate);
-        let mut draft =
-            Draft { key: &key, valuer, steps: Vec::new(), effects: Vec::new(), opened: 0, moved: 0 };
+        // The rates stand apart while the event is valued, since booking changes the pools beside them.
+        let rates = std::mem::take(&mut self.rates);
+        let valuer = Valuer::new(self.settings, &rates, key.time, rate);
+        let mut draft = Draft { key: &key, valuer, steps: Vec::new(), numbers: Numbers::default() };
         let outcome = steps.into_iter().try_for_each(|step| self.step(store, &mut draft, step));
-        let Draft { valuer, steps, effects, .. } = draft;
-        let row = match outcome {
-            Ok(()) => row(RowStatus::Booked, steps, effects, valuer.into_valuation()),
-            Err(Stop::Quarantine(reason)) => {
-                undo(store, &effects)?;
-                row(RowStatus::Quarantined(reason), Vec::new(), Vec::new(), None)
-            }
-            Err(Stop::Error(Error::Overflow(_))) => {
-                undo(store, &effects)?;
-                row(RowStatus::Quarantined(Quarantine::AmountOutOfRange), Vec::new(), Vec::new(), None)
-            }
+        let Draft { valuer, steps, .. } = draft;
+        let valuation = valuer.into_valuation();
+        self.rates = rates;
+        let reason = match outcome {
+            Ok(()) => return Ok((key, row(RowStatus::Booked, steps, valuation))),
+            Err(Stop::Quarantine(reason)) => reason,
+            Err(Stop::Error(Error::Overflow(_))) => Quarantine::AmountOutOfRange,
             Err(Stop::Error(error)) => return Err(error),
         };
-        Ok((key, row))
+        let effects = effects_of(&key, &steps)?;
+        self.pools.undo(store, &effects)?;
+        Ok((key, row(RowStatus::Quarantined(reason), Vec::new(), None)))
     }
 
-    fn step(&self, store: &mut WriteStore<'_>, draft: &mut Draft<'_>, step: Step) -> Result<(), Stop> {
+    fn step(&mut self, store: &mut WriteStore<'_>, draft: &mut Draft<'_>, step: Step) -> Result<(), Stop> {
         match step {
             Step::Acquire(arriving) => self.acquire(store, draft, arriving),
             Step::Dispose(leaving) => self.dispose(store, draft, leaving),
@@ -104,51 +102,59 @@ impl Booker<'_> {
         }
     }
 
+    /// The pool a place's disposals choose from.
+    fn pool_of(&self, connection: ConnectionNo) -> Option<ConnectionNo> {
+        match self.lot_scope {
+            LotScope::Universal => None,
+            LotScope::Connection => Some(connection),
+        }
+    }
+
     fn acquire(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
         arriving: Acquire,
     ) -> Result<(), Stop> {
-        let Acquire { connection, quantity, counter, basis, fiat_fee, acquired_at } = arriving;
+        let Acquire { connection, quantity, counter, basis, fiat_fee, acquired_at, loss_basis } = arriving;
         let value = draft.valuer.value(store, quantity, basis)?;
         let fee = draft.valuer.fee(store, fiat_fee)?;
-        let key = LotKey {
-            pool: pool_of(self.settings, connection),
-            acquired_at: acquired_at.unwrap_or(draft.key.time),
-            origin: draft.key.clone(),
-            nth: draft.opened,
-            via: None,
+        let cost = value.add(fee)?;
+        let loss_cost = match loss_basis.filter(|_| !self.pools.method.pools_cost()) {
+            Some(basis) => {
+                let loss = draft.valuer.value(store, quantity, basis)?.add(fee)?;
+                Some(loss).filter(|loss| *loss < cost)
+            }
+            None => None,
         };
-        draft.opened = draft.opened.checked_add(1).ok_or(Error::Overflow("lots of one event"))?;
-        open(store, OpenLot { key, quantity, cost: value.add(fee)? }, &mut draft.effects)?;
+        let ranked = self.pools.method.ranks();
+        let lot = Opening { pool: self.pool_of(connection), ranked, acquired_at, cost, loss_cost };
+        let key = opened_key(draft.key, &lot, quantity, draft.numbers.opened()?);
+        self.pools.open(store, OpenLot { key, quantity, cost, loss_cost })?;
         let paid = fiat_leg(counter, basis, fiat_fee);
-        draft.steps.push(BookedStep::Acquired { connection, quantity, counter, value, paid });
+        draft.steps.push(BookedStep::Acquired { connection, quantity, counter, value, paid, lot });
         draft.steps.extend(fee_apart(connection, paid, fiat_fee, fee));
         Ok(())
     }
 
     fn dispose(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
         leaving: Dispose,
     ) -> Result<(), Stop> {
         let need = leaving.quantity.add(leaving.fee)?;
-        let pool = pool_of(self.settings, leaving.connection);
+        let pool = self.pool_of(leaving.connection);
         let gross = match leaving.realises {
             true => draft.valuer.value(store, leaving.quantity, leaving.basis)?,
             false => Fiat::ZERO,
         };
         let fiat_fee = draft.valuer.fee(store, leaving.fiat_fee)?;
         let takes = match leaving.lots.as_slice() {
-            [] => plan_by_method(store, self.settings.method, pool, need)?,
-            named => plan_named(store, self.rails, pool, need, named)?,
+            [] => self.pools.plan(store, pool, need)?,
+            named => self.pools.plan_named(store, self.rails, pool, need, named)?,
         };
-        let purpose = if leaving.realises { UsePurpose::Disposal } else { UsePurpose::Gift };
-        take(store, &takes, purpose, &mut draft.effects)?;
-        let slices = self.slices(&takes, gross, fiat_fee, draft.key.time)?;
-        let cost = Fiat::sum(takes.iter().map(|take| take.cost))?;
+        let slices = self.slices(store, takes, gross, fiat_fee, draft.key.time)?;
         let received = fiat_leg(leaving.counter, leaving.basis, leaving.fiat_fee);
         draft.steps.push(BookedStep::Disposed(Box::new(BookedDisposal {
             connection: leaving.connection,
@@ -157,9 +163,9 @@ impl Booker<'_> {
             fee_account: leaving.fee_account,
             counter: leaving.counter,
             realises: leaving.realises,
+            named: !leaving.lots.is_empty(),
             gross,
             fiat_fee,
-            value: if leaving.realises { gross } else { cost },
             received,
             slices,
         })));
@@ -167,49 +173,61 @@ impl Booker<'_> {
         Ok(())
     }
 
-    /// Divides proceeds and fee over the lots used.
-    fn slices(&self, takes: &[Take], gross: Fiat, fiat_fee: Fiat, at: Timestamp) -> Result<Vec<Slice>> {
+    /// Takes the lots planned, and divides proceeds and fee over them.
+    pub fn slices(
+        &mut self,
+        store: &mut WriteStore<'_>,
+        takes: Vec<Take>,
+        gross: Fiat,
+        fiat_fee: Fiat,
+        at: Timestamp,
+    ) -> Result<Vec<Slice>> {
         let weights = takes.iter().map(|take| take.quantity);
         let gross = apportion(gross, weights.clone())?;
         let fees = apportion(fiat_fee, weights)?;
-        let parts = takes.iter().zip(gross).zip(fees);
-        parts
-            .map(|((take, gross), fiat_fee)| {
-                let long = self.zone.is_long_term(take.lot.key.acquired_at, at)?;
-                let term = if long { Term::Long } else { Term::Short };
-                let (lot, quantity, cost) = (take.lot.key.clone(), take.quantity, take.cost);
-                Ok(Slice { lot, quantity, cost, gross, fiat_fee, term })
-            })
-            .collect()
+        let mut terms = Vec::with_capacity(takes.len());
+        for ((take, gross), fee) in takes.iter().zip(&gross).zip(&fees) {
+            terms.push(self.term(take, gross.sub(*fee)?, at)?);
+        }
+        let uses = self.pools.take(store, takes)?;
+        let parts = uses.into_iter().zip(gross).zip(fees).zip(terms);
+        Ok(parts.map(|(((used, gross), fiat_fee), term)| Slice { used, gross, fiat_fee, term }).collect())
+    }
+
+    /// Short or long. Where a gift's loss basis counts, the holding period starts with the gift (IRS Publication 551).
+    fn term(&self, take: &Take, net: Fiat, at: Timestamp) -> Result<Term> {
+        let key = &take.lot.key;
+        let acquired = match basis_kind(net, take.cost, take.loss_cost) {
+            BasisKind::Loss => key.origin.time,
+            BasisKind::Cost | BasisKind::Neither => key.acquired_at,
+        };
+        Ok(if self.zone.is_long_term(acquired, at)? { Term::Long } else { Term::Short })
     }
 
     /// Lots keep their date and cost; they change pools only where each connection has its own.
     fn transfer(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
         from: ConnectionNo,
         to: ConnectionNo,
         quantity: Msats,
     ) -> Result<(), Stop> {
-        let mut cost = Fiat::ZERO;
-        if self.settings.lot_scope == LotScope::Connection && from != to {
-            let takes = plan_by_method(store, self.settings.method, Some(from), quantity)?;
-            take(store, &takes, UsePurpose::Move, &mut draft.effects)?;
-            for part in takes {
-                cost = cost.add(part.cost)?;
-                let via = Some((draft.key.clone(), draft.moved));
-                draft.moved = draft.moved.checked_add(1).ok_or(Error::Overflow("slices of one event"))?;
-                let key = LotKey { pool: Some(to), via, ..part.lot.key };
-                open(store, OpenLot { key, quantity: part.quantity, cost: part.cost }, &mut draft.effects)?;
+        let mut slices = Vec::new();
+        if self.lot_scope == LotScope::Connection && from != to {
+            let takes = self.pools.plan(store, Some(from), quantity)?;
+            slices = self.pools.take(store, takes)?;
+            for slice in &slices {
+                let lot = arrived(draft.key, slice, Some(to), draft.numbers.moved()?);
+                self.pools.open(store, lot)?;
             }
         }
-        draft.steps.push(BookedStep::Moved { from, to, quantity, cost });
+        draft.steps.push(BookedStep::Moved { from, to, quantity, slices });
         Ok(())
     }
 
     fn transfer_fee(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
         connection: ConnectionNo,
@@ -237,46 +255,50 @@ impl Booker<'_> {
 
     /// Moves the fee's cost into what arrived; `false` when nothing arrived that could carry it.
     fn carry_fee(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         draft: &mut Draft<'_>,
         connection: ConnectionNo,
         quantity: Msats,
         account: Counter,
     ) -> Result<bool, Stop> {
-        let pool = pool_of(self.settings, connection);
-        let takes = plan_by_method(store, self.settings.method, pool, quantity)?;
-        let cost = Fiat::sum(takes.iter().map(|take| take.cost))?;
-        let before = draft.effects.len();
-        take(store, &takes, UsePurpose::CarriedFee, &mut draft.effects)?;
-        let arrived = last_arrived(store, &draft.effects)?;
-        let moved = draft.steps.iter().any(|step| matches!(step, BookedStep::Moved { .. }));
-        let heir = match (arrived, moved && self.settings.lot_scope == LotScope::Universal) {
-            (Some(lot), _) => Some(lot),
-            (None, true) => next_in_order(store, self.settings.method, pool)?.map(|lot| lot.key),
-            (None, false) => None,
-        };
-        let Some(heir) = heir else {
-            undo(store, draft.effects.get(before..).unwrap_or_default())?;
-            draft.effects.truncate(before);
+        let pool = self.pool_of(connection);
+        let takes = self.pools.plan(store, pool, quantity)?;
+        let slices = self.pools.take(store, takes)?;
+        let Some(heir) = self.heir(store, draft, pool)? else {
+            let uses = slices.into_iter();
+            let uses: Vec<_> =
+                uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }).collect();
+            self.pools.undo(store, &uses)?;
             return Ok(false);
         };
-        add_cost(store, &heir, cost, &mut draft.effects)?;
-        draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, cost });
+        let cost = Fiat::sum(slices.iter().map(|slice: &LotUse| slice.cost))?;
+        self.pools.add_cost(store, &heir, cost)?;
+        draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, slices, heir });
         Ok(true)
     }
-}
 
-/// The last lot these effects opened that is still open: a later fee may have used up what arrived.
-fn last_arrived(store: &mut WriteStore<'_>, effects: &[LotEffect]) -> Result<Option<LotKey>> {
-    for effect in effects.iter().rev() {
-        if let LotEffect::Opened { lot, .. } = effect
-            && store.lot(lot)?.is_some()
-        {
-            return Ok(Some(lot.clone()));
+    /// The lot that carries a fee's cost: the last that arrived and is still there; in one pool, the next.
+    fn heir(
+        &self,
+        store: &mut WriteStore<'_>,
+        draft: &Draft<'_>,
+        pool: Option<ConnectionNo>,
+    ) -> Result<Option<LotKey>> {
+        for effect in effects_of(draft.key, &draft.steps)?.into_iter().rev() {
+            // A later fee may have used up what arrived.
+            if let LotEffect::Opened(lot) = effect
+                && self.pools.lot(store, &lot.key)?.is_some()
+            {
+                return Ok(Some(lot.key));
+            }
         }
+        let moved = draft.steps.iter().any(|step| matches!(step, BookedStep::Moved { .. }));
+        if !moved || self.lot_scope != LotScope::Universal {
+            return Ok(None);
+        }
+        Ok(self.pools.next(store, pool, None)?.map(|(_, lot)| lot.key))
     }
-    Ok(None)
 }
 
 /// The fiat side of a trade: currency, amount, fee. A fee in another currency than the amount is not part of it.

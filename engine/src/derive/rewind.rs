@@ -1,9 +1,9 @@
 //! Back to the mark: undoes derived rows from the end.
 
-use super::pools::undo;
+use super::pools::Pools;
 use super::sums::Sums;
 use crate::error::Result;
-use crate::journal::postings;
+use crate::journal::{effects, postings};
 use crate::normalise::Rails;
 use crate::store::WriteStore;
 use crate::time::Timestamp;
@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
     sums: &mut Sums<'_>,
+    pools: &mut Pools,
     mark: Timestamp,
     rails: Rails<'_>,
 ) -> Result<u64> {
@@ -27,7 +28,7 @@ pub(super) fn rewind(
         if key.time < mark {
             break;
         }
-        undo(store, &row.effects)?;
+        pools.undo(store, &effects(&key, &row)?)?;
         sums.remove(store, key.time, &row, &postings(&row, rails)?)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::totals::{Sign, missing, settle};
+use super::basis::basis;
+use super::totals::{Sign, missing, opened, settle};
 use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
 use crate::model::{
-    Amount, Asset, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, LotEffect, Movement,
-    Posting, RowStatus, SaleTotals, Slice, SliceTotals, Term, Totals,
+    Amount, Asset, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, Movement, Posting,
+    RowStatus, SaleTotals, Slice, SliceTotals, Term, Totals,
 };
 use crate::money::{Fiat, Msats};
 
@@ -40,12 +41,8 @@ pub fn apply_to_day(day: &mut DayTotals, row: &JournalRow, postings: &[Posting],
             row.steps.iter().filter_map(realising).try_for_each(|disposal| realise(sales, disposal, sign))
         })?;
     }
-    for effect in &row.effects {
-        let (quantity, cost, sign) = match effect {
-            LotEffect::Opened { quantity, cost, .. } => (*quantity, cost, sign),
-            LotEffect::Used { quantity, cost, .. } => (*quantity, cost, sign.opposite()),
-            LotEffect::CostAdded { cost, .. } => (Msats::ZERO, cost, sign),
-        };
+    for step in &row.steps {
+        let (quantity, cost, sign) = opened(step, sign)?;
         day.open_quantity = sign.sum(day.open_quantity, quantity.get().into())?;
         day.open_cost = sign.sum(day.open_cost, cost.get().into())?;
     }
@@ -172,7 +169,7 @@ fn realise(sales: &mut SaleTotals, disposal: &BookedDisposal, sign: Sign) -> Res
             Term::Short => &mut sales.short,
             Term::Long => &mut sales.long,
         };
-        of_term.add(&SliceTotals::from(slice), sign)?;
+        of_term.add(&slice_totals(slice)?, sign)?;
     }
     Ok(())
 }
@@ -186,16 +183,14 @@ impl Movement {
     }
 }
 
-impl From<&Slice> for SliceTotals {
-    fn from(slice: &Slice) -> Self {
-        SliceTotals {
-            rows: 1,
-            quantity: slice.quantity.get().into(),
-            gross: slice.gross.get().into(),
-            fiat_fees: slice.fiat_fee.get().into(),
-            cost: slice.cost.get().into(),
-        }
-    }
+fn slice_totals(slice: &Slice) -> Result<SliceTotals> {
+    Ok(SliceTotals {
+        rows: 1,
+        quantity: slice.used.quantity.get().into(),
+        gross: slice.gross.get().into(),
+        fiat_fees: slice.fiat_fee.get().into(),
+        cost: basis(slice)?.get().into(),
+    })
 }
 
 impl SliceTotals {

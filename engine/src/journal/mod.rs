@@ -6,15 +6,19 @@
 //!
 //! [`JournalRow`]: crate::model::JournalRow
 
+mod basis;
 pub mod chart;
 mod days;
+mod effects;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
 mod totals;
 
+pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
 pub use days::{
     add_day, add_disposal, add_sales, apply_to_day, fiat, msats, place_of_sales, realising, totals_of,
 };
+pub use effects::{Numbers, arrived, effects, effects_of, opened_key};
 pub use post::postings;
 pub use totals::{Sign, apply, settle};

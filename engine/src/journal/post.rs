@@ -3,10 +3,11 @@
 //! Invariants: an entry balances to zero per asset, and so do the values of its bitcoin lines and of its fiat lines.
 //! No line is empty. Refuses to value anything itself: every value comes from the row or is a share of one.
 
+use super::basis::disposal_value;
 use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
 use crate::model::{
-    Account, Amount, BookedDisposal, BookedStep, Counter, JournalRow, Posting, Rail, RowStatus,
+    Account, Amount, BookedDisposal, BookedStep, Counter, JournalRow, LotUse, Posting, Rail, RowStatus,
 };
 use crate::money::{Currency, Fiat, Msats, Rounding, muldiv};
 
@@ -32,19 +33,19 @@ struct Entry<'a> {
 impl Entry<'_> {
     fn step(&mut self, step: &BookedStep) -> Result<()> {
         match *step {
-            BookedStep::Acquired { connection, quantity, counter, value, paid } => {
+            BookedStep::Acquired { connection, quantity, counter, value, paid, .. } => {
                 let place = self.bitcoin(connection);
                 self.transfer(Account::Counter(counter), place, quantity, Some(value))?;
                 paid.map_or(Ok(()), |paid| self.bought(connection, value, paid))
             }
             BookedStep::Disposed(ref disposal) => self.disposed(disposal),
-            BookedStep::Moved { from, to, quantity, cost } => {
+            BookedStep::Moved { from, to, quantity, ref slices } => {
                 let (from, to) = (self.bitcoin(from), self.bitcoin(to));
-                self.transfer(from, to, quantity, known_cost(cost))
+                self.transfer(from, to, quantity, known_cost(cost_of(slices)?))
             }
-            BookedStep::CarriedFee { connection, quantity, account, cost } => {
+            BookedStep::CarriedFee { connection, quantity, account, ref slices, .. } => {
                 let place = self.bitcoin(connection);
-                self.transfer(place, Account::Counter(account), quantity, known_cost(cost))
+                self.transfer(place, Account::Counter(account), quantity, known_cost(cost_of(slices)?))
             }
             BookedStep::FiatFee { connection, currency, fee, value } => {
                 self.fiat(Account::Fiat(connection), currency, negative(fee)?, Some(negative(value)?));
@@ -136,6 +137,10 @@ fn negative_if(amount: Option<Fiat>) -> Result<Option<Fiat>> {
     amount.map(negative).transpose()
 }
 
+fn cost_of<'a>(slices: impl IntoIterator<Item = &'a LotUse>) -> Result<Fiat> {
+    Fiat::sum(slices.into_iter().map(|slice| slice.cost))
+}
+
 /// A move inside one pool does not know its cost and says zero: that is not a value.
 fn known_cost(cost: Fiat) -> Option<Fiat> {
     (cost != Fiat::ZERO).then_some(cost)
@@ -145,7 +150,8 @@ fn known_cost(cost: Fiat) -> Option<Fiat> {
 ///
 /// A sale states the value of its quantity, so the fee's comes on top; what leaves at cost states that of both.
 fn values(disposal: &BookedDisposal) -> Result<(Fiat, Option<Fiat>)> {
-    let BookedDisposal { quantity, fee, value, .. } = *disposal;
+    let BookedDisposal { quantity, fee, .. } = *disposal;
+    let value = disposal_value(disposal)?;
     if disposal.realises {
         return Ok((value, share(value, fee.get(), quantity.get())?));
     }
@@ -174,7 +180,7 @@ mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
     use super::*;
-    use crate::journal::samples::{any_row, booked, disposal, no, rail, usd};
+    use crate::journal::samples::{any_row, booked, disposal, lot, no, opening, rail, usd, used};
     use crate::model::{Asset, Quarantine};
 
     fn lines(step: BookedStep) -> Vec<(Account, Amount, Option<i64>)> {
@@ -201,6 +207,7 @@ mod tests {
             counter: Counter::Conversion,
             value: usd(1_000),
             paid: Some((Currency::USD, usd(1_000), usd(25))),
+            lot: opening(1_025),
         };
         let expected = vec![
             (PLACE, btc(5_000), Some(1_000)),
@@ -217,7 +224,7 @@ mod tests {
         let mut sold = disposal(2, 4_000, 1_000);
         sold.counter = Counter::Conversion;
         sold.fee_account = Counter::LightningFees;
-        sold.value = usd(800);
+        sold.gross = usd(800);
         sold.fiat_fee = usd(30);
         sold.received = Some((Currency::USD, usd(800), usd(30)));
         let expected = vec![
@@ -234,7 +241,7 @@ mod tests {
     #[test]
     fn a_gift_leaves_at_its_cost_fee_included() {
         let mut gift = disposal(2, 4_000, 1_000);
-        (gift.realises, gift.gross, gift.value) = (false, usd(0), usd(1_001));
+        (gift.realises, gift.gross, gift.slices[0].used.cost) = (false, usd(0), usd(1_001));
         let expected = vec![
             (PLACE, btc(-5_000), Some(-1_001)),
             (Account::Counter(Counter::ExpensesExternal), btc(4_000), Some(801)),
@@ -245,7 +252,12 @@ mod tests {
 
     #[test]
     fn a_move_inside_one_pool_has_no_value() {
-        let moved = |cost| BookedStep::Moved { from: no(1), to: no(2), quantity: Msats::new(7), cost };
+        let moved = |cost| BookedStep::Moved {
+            from: no(1),
+            to: no(2),
+            quantity: Msats::new(7),
+            slices: vec![used(lot("c1.buy-1", 0), Msats::new(7), cost)],
+        };
         let from = Account::Bitcoin(rail(no(1)), no(1));
         assert_eq!(lines(moved(usd(0))), vec![(PLACE, btc(7), None), (from, btc(-7), None)]);
         assert_eq!(lines(moved(usd(3))), vec![(PLACE, btc(7), Some(3)), (from, btc(-7), Some(-3))]);

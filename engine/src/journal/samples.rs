@@ -4,8 +4,8 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
 use crate::id::{ConnectionNo, EventId, EventKey, Rank};
 use crate::model::{
-    BookedDisposal, BookedStep, Counter, EventKind, JournalRow, LotEffect, LotKey, Quarantine, Rail,
-    RowStatus, Slice, Term, UsePurpose,
+    BookedDisposal, BookedStep, Counter, EventKind, JournalRow, LotKey, LotUse, Opening, Quarantine, Rail,
+    RowStatus, Slice, Term,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::time::Timestamp;
@@ -35,7 +35,18 @@ pub(crate) fn key(id: &str, secs: i64) -> EventKey {
 
 /// The first lot of the event `id`, acquired at `secs`.
 pub(crate) fn lot(id: &str, secs: i64) -> LotKey {
-    LotKey { pool: None, acquired_at: Timestamp::from_secs(secs), origin: key(id, secs), nth: 0, via: None }
+    let acquired_at = Timestamp::from_secs(secs);
+    LotKey { pool: None, unit: None, acquired_at, origin: key(id, secs), nth: 0, via: None }
+}
+
+/// All that was left of a lot.
+pub(crate) fn used(lot: LotKey, quantity: Msats, cost: Fiat) -> LotUse {
+    LotUse { lot, quantity, cost, loss_cost: None, left: None }
+}
+
+/// A lot in the book's one pool, of that cost.
+pub(crate) fn opening(cost: i64) -> Opening {
+    Opening { pool: None, ranked: false, acquired_at: None, cost: usd(cost), loss_cost: None }
 }
 
 /// A booked row of `steps`.
@@ -45,7 +56,6 @@ pub(crate) fn booked(steps: Vec<BookedStep>) -> JournalRow {
         connections: vec![no(1)],
         status: RowStatus::Booked,
         steps,
-        effects: Vec::new(),
         valuation: None,
         text: None,
         merged: Vec::new(),
@@ -56,9 +66,7 @@ pub(crate) fn booked(steps: Vec<BookedStep>) -> JournalRow {
 pub(crate) fn disposal(connection: u32, quantity: i64, fee: i64) -> BookedDisposal {
     let gross = usd(3 * quantity);
     let slice = Slice {
-        lot: lot("c1.buy-1", 0),
-        quantity: Msats::new(quantity + fee),
-        cost: usd(quantity),
+        used: used(lot("c1.buy-1", 0), Msats::new(quantity + fee), usd(quantity)),
         gross,
         fiat_fee: Fiat::ZERO,
         term: Term::Short,
@@ -70,9 +78,9 @@ pub(crate) fn disposal(connection: u32, quantity: i64, fee: i64) -> BookedDispos
         fee_account: Counter::NetworkFees,
         counter: Counter::ExpensesExternal,
         realises: true,
+        named: false,
         gross,
         fiat_fee: Fiat::ZERO,
-        value: gross,
         received: None,
         slices: vec![slice],
     }
@@ -115,9 +123,7 @@ fn any_slice() -> impl Strategy<Value = Slice> {
     let term = prop::sample::select(vec![Term::Short, Term::Long]);
     let sizes = (1i64..1_000_000_000_000, any_fiat(), any_fiat(), any_fiat());
     (0i64..2_000_000_000, sizes, term).prop_map(|(secs, (quantity, cost, gross, fiat_fee), term)| Slice {
-        lot: lot("c1.buy-1", secs),
-        quantity: Msats::new(quantity),
-        cost,
+        used: used(lot("c1.buy-1", secs), Msats::new(quantity), cost),
         gross,
         fiat_fee,
         term,
@@ -129,10 +135,10 @@ pub(crate) fn any_disposal() -> impl Strategy<Value = BookedDisposal> {
     let slices = prop::collection::vec(any_slice(), 1..4);
     let fee_share = prop_oneof![Just(0i64), 0i64..1_000_000];
     let accounts = (any_counter(), any_counter());
-    let rest = (any::<bool>(), any_fiat(), any_cash());
+    let rest = (any::<bool>(), any_cash());
     (any_connection(), slices, fee_share, accounts, rest).prop_map(
-        |(connection, slices, fee_share, (counter, fee_account), (realises, value, received))| {
-            let total: i64 = slices.iter().map(|slice| slice.quantity.get()).sum();
+        |(connection, slices, fee_share, (counter, fee_account), (realises, received))| {
+            let total: i64 = slices.iter().map(|slice| slice.used.quantity.get()).sum();
             let fee = total.min(fee_share);
             BookedDisposal {
                 connection,
@@ -143,7 +149,7 @@ pub(crate) fn any_disposal() -> impl Strategy<Value = BookedDisposal> {
                 realises,
                 gross: Fiat::new(slices.iter().map(|slice| slice.gross.get()).sum()),
                 fiat_fee: Fiat::new(slices.iter().map(|slice| slice.fiat_fee.get()).sum()),
-                value,
+                named: false,
                 received,
                 slices,
             }
@@ -159,16 +165,24 @@ fn any_step() -> impl Strategy<Value = BookedStep> {
             counter,
             value,
             paid,
+            lot: opening(value.get()),
         },
     );
-    let moved = (any_connection(), any_connection(), any_msats(), any_fiat())
-        .prop_map(|(from, to, quantity, cost)| BookedStep::Moved { from, to, quantity, cost });
+    let moved = (any_connection(), any_connection(), any_msats(), any_fiat()).prop_map(
+        |(from, to, quantity, cost)| BookedStep::Moved {
+            from,
+            to,
+            quantity,
+            slices: vec![used(lot("c1.buy-1", 0), quantity, cost)],
+        },
+    );
     let carried = (any_connection(), any_msats(), any_counter(), any_fiat()).prop_map(
         |(connection, quantity, account, cost)| BookedStep::CarriedFee {
             connection,
             quantity,
             account,
-            cost,
+            slices: vec![used(lot("c1.buy-1", 0), quantity, cost)],
+            heir: lot("c1.buy-2", 0),
         },
     );
     let side = || (any_currency(), any_fiat());
@@ -181,27 +195,15 @@ fn any_step() -> impl Strategy<Value = BookedStep> {
     prop_oneof![acquired, disposed, moved, carried, exchanged, charged]
 }
 
-fn any_effect() -> impl Strategy<Value = LotEffect> {
-    (0u8..3, 0i64..1_000_000, any_msats(), any_fiat()).prop_map(|(shape, secs, quantity, cost)| {
-        let lot = lot("c1.buy-1", secs);
-        match shape {
-            0 => LotEffect::Opened { lot, quantity, cost },
-            1 => LotEffect::Used { lot, quantity, cost, purpose: UsePurpose::Disposal },
-            _ => LotEffect::CostAdded { lot, cost },
-        }
-    })
-}
-
 /// Any row: mostly booked, with every kind of step.
 pub(crate) fn any_row() -> impl Strategy<Value = JournalRow> {
     let steps = prop::collection::vec(any_step(), 0..5);
-    let effects = prop::collection::vec(any_effect(), 0..4);
-    (0u8..10, steps, effects).prop_map(|(status, steps, effects)| match status {
+    (0u8..10, steps).prop_map(|(status, steps)| match status {
         0 => JournalRow { status: RowStatus::Excluded, ..booked(Vec::new()) },
         1 => JournalRow {
             status: RowStatus::Quarantined(Quarantine::MissingRate { pair: "BTC-USD".into() }),
             ..booked(Vec::new())
         },
-        _ => JournalRow { effects, ..booked(steps) },
+        _ => booked(steps),
     })
 }

@@ -6,9 +6,10 @@
 
 use std::collections::btree_map::Entry;
 
+use super::basis::disposal_basis;
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountTotal, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, LotEffect, RowStatus, Totals,
+    AccountTotal, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, RowStatus, Totals,
 };
 use crate::money::{Fiat, Msats};
 
@@ -37,8 +38,8 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, sign: Sign) -> Result<()> {
     let mut open = (totals.open_quantity, totals.open_cost);
     // Removing passes through the sums that adding passed through, in reverse: what had room once has room again.
     match sign {
-        Sign::Add => row.effects.iter().try_for_each(|effect| change(&mut open, effect, sign))?,
-        Sign::Remove => row.effects.iter().rev().try_for_each(|effect| change(&mut open, effect, sign))?,
+        Sign::Add => row.steps.iter().try_for_each(|step| change(&mut open, step, sign))?,
+        Sign::Remove => row.steps.iter().rev().try_for_each(|step| change(&mut open, step, sign))?,
     }
     let events = sign.count(totals.events)?;
     match row.status {
@@ -128,18 +129,29 @@ fn realise(gains: &mut GainTotals, disposal: &BookedDisposal, sign: Sign) -> Res
     gains.quantity = sign.btc(gains.quantity, disposal.quantity.add(disposal.fee)?)?;
     gains.gross = sign.fiat(gains.gross, disposal.gross)?;
     gains.fiat_fees = sign.fiat(gains.fiat_fees, disposal.fiat_fee)?;
-    let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.cost))?;
-    gains.cost = sign.fiat(gains.cost, cost)?;
+    gains.cost = sign.fiat(gains.cost, disposal_basis(disposal)?)?;
     Ok(())
 }
 
+/// What a step opens (or, with the sign turned, uses up). A move between pools and a carried cost leave the sums as
+/// they are.
+pub(super) fn opened(step: &BookedStep, sign: Sign) -> Result<(Msats, Fiat, Sign)> {
+    Ok(match step {
+        BookedStep::Acquired { quantity, lot, .. } => (*quantity, lot.cost, sign),
+        BookedStep::Disposed(disposal) => {
+            let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.used.cost))?;
+            (disposal.quantity.add(disposal.fee)?, cost, sign.opposite())
+        }
+        BookedStep::CarriedFee { quantity, .. } => (*quantity, Fiat::ZERO, sign.opposite()),
+        BookedStep::Moved { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {
+            (Msats::ZERO, Fiat::ZERO, sign)
+        }
+    })
+}
+
 /// Changes quantity and cost of the open lots.
-fn change(open: &mut (Msats, Fiat), effect: &LotEffect, sign: Sign) -> Result<()> {
-    let (quantity, cost, sign) = match *effect {
-        LotEffect::Opened { quantity, cost, .. } => (quantity, cost, sign),
-        LotEffect::Used { quantity, cost, .. } => (quantity, cost, sign.opposite()),
-        LotEffect::CostAdded { cost, .. } => (Msats::ZERO, cost, sign),
-    };
+fn change(open: &mut (Msats, Fiat), step: &BookedStep, sign: Sign) -> Result<()> {
+    let (quantity, cost, sign) = opened(step, sign)?;
     *open = (sign.btc(open.0, quantity)?, sign.fiat(open.1, cost)?);
     Ok(())
 }
@@ -150,7 +162,7 @@ mod tests {
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::journal::samples::{any_row, booked, disposal, lot, no, rail, usd};
+    use crate::journal::samples::{any_row, booked, disposal, no, opening, rail, usd};
     use crate::journal::{apply_to_day, postings};
     use crate::model::{Account, Asset, Counter};
 
@@ -182,8 +194,12 @@ mod tests {
 
     #[test]
     fn removing_what_was_never_added_is_noticed() {
-        let row =
-            booked(vec![BookedStep::Moved { from: no(1), to: no(2), quantity: Msats::new(5), cost: usd(0) }]);
+        let row = booked(vec![BookedStep::Moved {
+            from: no(1),
+            to: no(2),
+            quantity: Msats::new(5),
+            slices: vec![],
+        }]);
         let mut totals = Totals::default();
         assert!(matches!(apply(&mut totals, &row, Sign::Remove), Err(Error::Corrupt(_))));
         assert!(matches!(settle(&mut totals, &day(&row), Sign::Remove), Err(Error::Corrupt(_))));
@@ -197,6 +213,7 @@ mod tests {
             counter: Counter::IncomeExternal,
             value: usd(4),
             paid: None,
+            lot: opening(4),
         }]);
         let mut totals = Totals::default();
         change(&mut totals, &came, Sign::Add);
@@ -214,8 +231,15 @@ mod tests {
         totals.gains.quantity = Msats::new(7);
         totals.open_cost = Fiat::new(i64::MAX);
         let before = totals.clone();
-        let mut row = booked(vec![BookedStep::Disposed(Box::new(disposal(1, 10, 0)))]);
-        row.effects = vec![LotEffect::CostAdded { lot: lot("c1.buy-1", 0), cost: usd(1) }];
+        let bought = BookedStep::Acquired {
+            connection: no(1),
+            quantity: Msats::new(9),
+            counter: Counter::IncomeExternal,
+            value: usd(6),
+            paid: None,
+            lot: opening(6),
+        };
+        let row = booked(vec![BookedStep::Disposed(Box::new(disposal(1, 10, 0))), bought.clone(), bought]);
         assert!(matches!(apply(&mut totals, &row, Sign::Add), Err(Error::Overflow(_))));
         assert_eq!(totals, before);
     }

@@ -69,6 +69,6 @@ pub struct SliceTotals {
     pub gross: i128,
     /// Fiat fees that came off them.
     pub fiat_fees: i128,
-    /// Cost.
+    /// Cost basis.
     pub cost: i128,
 }

@@ -126,6 +126,8 @@ pub struct Acquire {
     pub fiat_fee: Option<(Currency, Fiat)>,
     /// Acquisition date when it is not the event's own (opening balance, gift).
     pub acquired_at: Option<Timestamp>,
+    /// What counts for a loss where it is lower: the value at a gift.
+    pub loss_basis: Option<Basis>,
 }
 
 /// Bitcoin that leaves.

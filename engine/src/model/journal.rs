@@ -1,8 +1,10 @@
 //! [`JournalRow`]: one event as booked. Derived; enough to render its entry, explain its gain, and undo it.
+//!
+//! Every lot an event touches is named once, in the step that touches it (`journal::effects` lists them).
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counter, EventKind, LotEffect, LotKey, Quarantine, Term};
+use super::{Counter, EventKind, LotKey, LotUse, Opening, Quarantine, Term};
 use crate::id::{ConnectionNo, EventId};
 use crate::money::{Currency, Fiat, Msats, Rate};
 use crate::time::Timestamp;
@@ -18,8 +20,6 @@ pub struct JournalRow {
     pub status: RowStatus,
     /// The steps with their values; empty unless booked.
     pub steps: Vec<BookedStep>,
-    /// What it did to the lots, in order; empty unless booked.
-    pub effects: Vec<LotEffect>,
     /// Where its fair values come from, when a rate was needed.
     pub valuation: Option<Valuation>,
     /// Words of the source, if any.
@@ -54,6 +54,8 @@ pub enum BookedStep {
         value: Fiat,
         /// Fiat paid: currency, amount without fee, fee (a buy).
         paid: Option<(Currency, Fiat, Fiat)>,
+        /// The lot it opened.
+        lot: Opening,
     },
     /// Bitcoin went out.
     Disposed(Box<BookedDisposal>),
@@ -65,8 +67,8 @@ pub enum BookedStep {
         to: ConnectionNo,
         /// How much.
         quantity: Msats,
-        /// Its cost, when a pool was left (`connection` scope), else zero.
-        cost: Fiat,
+        /// The slices that changed pools (`connection` scope), each a lot of its own where it arrived; else none.
+        slices: Vec<LotUse>,
     },
     /// A transfer fee whose cost was carried into what arrived.
     CarriedFee {
@@ -76,8 +78,10 @@ pub enum BookedStep {
         quantity: Msats,
         /// Its expense account.
         account: Counter,
-        /// The cost carried.
-        cost: Fiat,
+        /// The slices it used, whose cost was carried.
+        slices: Vec<LotUse>,
+        /// The lot that carries the cost now.
+        heir: LotKey,
     },
     /// A fiat fee of a step that has no fiat side of its own in that currency.
     FiatFee {
@@ -116,12 +120,12 @@ pub struct BookedDisposal {
     pub counter: Counter,
     /// Whether it realises a gain.
     pub realises: bool,
+    /// Whether the record named its lots (specific identification).
+    pub named: bool,
     /// Gross proceeds of the quantity; zero when nothing is realised.
     pub gross: Fiat,
     /// Fiat fee in the book's currency that came off the gross proceeds.
     pub fiat_fee: Fiat,
-    /// Fair value of the quantity for the journal (the cost for a gift).
-    pub value: Fiat,
     /// Fiat received: currency, amount before fee, fee (a sell).
     pub received: Option<(Currency, Fiat, Fiat)>,
     /// The lot slices, in order of use.
@@ -131,12 +135,8 @@ pub struct BookedDisposal {
 /// The part of a disposal that one lot covered. Slices of a disposal sum to its totals exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
-    /// The lot.
-    pub lot: LotKey,
-    /// Quantity taken, fee included.
-    pub quantity: Msats,
-    /// Its cost.
-    pub cost: Fiat,
+    /// What was taken, fee included.
+    pub used: LotUse,
     /// Its share of the gross proceeds.
     pub gross: Fiat,
     /// Its share of the fiat fee.

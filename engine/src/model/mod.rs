@@ -22,8 +22,11 @@ pub use connection::{Connection, Rail};
 pub use day::{DayTotals, Movement, SaleTotals, SliceTotals};
 pub use event::{Acquire, Basis, Counter, Dispose, Event, EventKind, Step};
 pub use journal::{BookedDisposal, BookedStep, JournalRow, RowStatus, Slice, Text, Valuation, ValueSource};
-pub use lot::{LotEffect, LotKey, OpenLot, Term, UsePurpose, origin_of};
+pub(crate) use lot::RANK;
+pub use lot::{
+    Left, LotEffect, LotKey, LotUse, OpenLot, Opening, PoolCost, Term, UnitCost, UsePurpose, origin_of,
+};
 pub use quarantine::Quarantine;
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
-pub use settings::{FeeTreatment, LotScope, Method, Settings};
+pub use settings::{Allocation, FeeTreatment, LotScope, Method, Policy, Settings};
 pub use totals::{AccountTotal, Asset, GainTotals, Totals};

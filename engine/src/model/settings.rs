@@ -1,8 +1,11 @@
 //! [`Settings`]: the policies of a book. Facts; changing one that matters re-derives the books.
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::money::Currency;
+use crate::error::{Error, Result};
+use crate::id::ConnectionNo;
+use crate::money::{Currency, Msats};
 
 /// How the books are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +22,74 @@ pub struct Settings {
     pub timezone: String,
     /// Oldest rate that still values an event, in hours.
     pub rate_max_age_hours: u32,
+    /// Other methods and scopes from a day on, each until the next; days ascend.
+    pub policies: Vec<Policy>,
 }
+
+/// Method and scope from a day on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// From the start of this day in the book's zone.
+    #[serde(with = "crate::time::stored_date")]
+    pub from: Date,
+    /// Which lots a disposal consumes from then on.
+    pub method: Method,
+    /// Which lots it may choose from.
+    pub lot_scope: LotScope,
+    /// Where the scope becomes `connection`: lots dealt to connections by the user's word, before the rule deals the rest.
+    pub allocation: Vec<Allocation>,
+}
+
+/// A quantity of one lot that goes to one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// The lot's public id.
+    pub lot: String,
+    /// To which connection.
+    pub connection: ConnectionNo,
+    /// How much of it.
+    pub quantity: Msats,
+}
+
+impl Settings {
+    /// Refuses policies that contradict each other.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the field that is wrong.
+    pub fn check(&self) -> Result<()> {
+        if self.policies.len() > POLICIES_MAX {
+            return Err(Error::invalid("policies", format!("at most {POLICIES_MAX} policies")));
+        }
+        if let Some(pair) = self.policies.windows(2).find(|pair| pair[0].from >= pair[1].from) {
+            return Err(Error::invalid("policies", format!("days must ascend; {} does not", pair[1].from)));
+        }
+        let pooled = std::iter::once(self.method).chain(self.policies.iter().map(|policy| policy.method));
+        if let Some(method) = pooled.into_iter().find(|method| method.pools_cost())
+            && !self.policies.is_empty()
+        {
+            return Err(Error::invalid(
+                "policies",
+                format!("{} keeps one cost for a whole pool and holds for the whole book", method.name()),
+            ));
+        }
+        if self.method == Method::UkS104 && self.lot_scope != LotScope::Universal {
+            return Err(Error::invalid("lot_scope", "UK_S104 knows one pool: lot_scope must be universal"));
+        }
+        match self
+            .policies
+            .iter()
+            .find(|policy| policy.allocation.iter().any(|row| row.quantity <= Msats::ZERO))
+        {
+            Some(policy) => {
+                Err(Error::invalid("policies", format!("an allocation of {} is not positive", policy.from)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Policies in a book at most.
+const POLICIES_MAX: usize = 100;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -30,6 +100,7 @@ impl Default for Settings {
             fee_treatment: FeeTreatment::Dispose,
             timezone: "UTC".into(),
             rate_max_age_hours: 25,
+            policies: Vec::new(),
         }
     }
 }
@@ -41,14 +112,45 @@ pub enum Method {
     Fifo,
     /// Newest lot first.
     Lifo,
+    /// Highest cost per unit first, the oldest of equals.
+    Hifo,
+    /// Lowest cost per unit first, the oldest of equals.
+    Lofo,
+    /// Oldest lot first, at the average cost of the pool.
+    AvgCost,
+    /// United Kingdom: same day, then the next 30 days, then the section 104 pool at its average cost.
+    UkS104,
 }
 
 impl Method {
+    /// Every method, for documentation and parsing.
+    pub const ALL: [Method; 6] =
+        [Method::Fifo, Method::Lifo, Method::Hifo, Method::Lofo, Method::AvgCost, Method::UkS104];
+
+    /// The method of that name in any letter case.
+    pub fn named(name: &str) -> Option<Self> {
+        Method::ALL.into_iter().find(|method| method.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether it ranks lots by their unit cost.
+    pub const fn ranks(self) -> bool {
+        matches!(self, Method::Hifo | Method::Lofo)
+    }
+
+    /// Whether a pool has one cost for all of its lots.
+    pub const fn pools_cost(self) -> bool {
+        matches!(self, Method::AvgCost | Method::UkS104)
+    }
+
     /// The name on the surface.
     pub fn name(self) -> &'static str {
         match self {
             Method::Fifo => "FIFO",
             Method::Lifo => "LIFO",
+            Method::Hifo => "HIFO",
+            Method::Lofo => "LOFO",
+            Method::AvgCost => "AVG_COST",
+            Method::UkS104 => "UK_S104",
         }
     }
 }

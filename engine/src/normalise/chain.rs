@@ -141,6 +141,7 @@ pub(super) fn steps(flows: &Flows) -> Result<Vec<Step>, Quarantine> {
                 basis: Basis::Market,
                 fiat_fee: None,
                 acquired_at: None,
+                loss_basis: None,
             })
         };
         return Ok(flows.receivers.iter().map(receive).collect());

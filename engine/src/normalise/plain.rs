@@ -123,7 +123,14 @@ fn acquire(connection: ConnectionNo, plain: &PlainRecord, counter: Counter, basi
         basis,
         fiat_fee: plain.fee_fiat,
         acquired_at: plain.acquired_at,
+        loss_basis: loss_basis(plain),
     })
+}
+
+/// A gift has a second basis, which counts for a loss, where its value was below the giver's cost.
+fn loss_basis(plain: &PlainRecord) -> Option<Basis> {
+    let (currency, value) = plain.value_at_gift?;
+    (plain.kind == PlainKind::GiftIn && plain.cost_basis.is_some()).then_some(Basis::Stated(currency, value))
 }
 
 pub(super) fn dispose(

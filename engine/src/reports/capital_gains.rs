@@ -14,7 +14,7 @@ use super::table::{Cell, Table};
 use super::{Range, ReportContext, ReportHead};
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventKey};
-use crate::journal::{add_disposal, add_sales, place_of_sales, realising};
+use crate::journal::{add_disposal, add_sales, basis, place_of_sales, realising};
 use crate::model::{BookedDisposal, DayTotals, JournalRow, RowStatus, SaleTotals, Slice};
 use crate::money::Msats;
 use crate::time::Timestamp;
@@ -258,19 +258,19 @@ fn line(
         kind: row.kind.name(),
         connection_id: ctx.connections.get(&no).map(|connection| connection.id.clone()),
         connection_label: ctx.label(no).to_owned(),
-        quantity: slice.quantity.to_sat_text(),
-        acquired_at: slice.lot.acquired_at.to_string(),
-        acquired_event_id: slice.lot.origin.id.to_string(),
-        lot_id: slice.lot.lot_id(),
+        quantity: slice.used.quantity.to_sat_text(),
+        acquired_at: slice.used.lot.acquired_at.to_string(),
+        acquired_event_id: slice.used.lot.origin.id.to_string(),
+        lot_id: slice.used.lot.lot_id(),
         term: slice.term.name(),
         gross_proceeds_fiat: slice.gross.to_text(currency),
         fee_fiat: slice.fiat_fee.to_text(currency),
         net_proceeds_fiat: net.to_text(currency),
-        cost_basis_fiat: slice.cost.to_text(currency),
+        cost_basis_fiat: basis(slice)?.to_text(currency),
         realized_gain_fiat: gain.to_text(currency),
         note: words.note.clone(),
         tags: words.tags.clone(),
-        quantity_msat: slice.quantity,
+        quantity_msat: slice.used.quantity,
     })
 }
 

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::figures::percentage;
 use crate::error::Result;
-use crate::journal::{fiat, msats};
+use crate::journal::{basis, fiat, msats};
 use crate::model::{SaleTotals, Slice, SliceTotals};
 use crate::money::{Currency, Fiat, Msats};
 
 /// Net proceeds and gain of one slice.
 pub(super) fn net_and_gain(slice: &Slice) -> Result<(Fiat, Fiat)> {
     let net = slice.gross.sub(slice.fiat_fee)?;
-    Ok((net, net.sub(slice.cost)?))
+    Ok((net, net.sub(basis(slice)?)?))
 }
 
 /// The printed form of `sales`.

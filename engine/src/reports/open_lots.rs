@@ -146,15 +146,17 @@ mod tests {
     use super::*;
     use crate::id::ConnectionNo;
     use crate::journal::samples::lot;
+    use crate::model::LotKey;
     use crate::reports::samples::{SNAPSHOT, context};
+
+    fn whole(key: LotKey, msat: i64, cost: i64) -> OpenLot {
+        OpenLot { key, quantity: Msats::new(msat), cost: Fiat::new(cost), loss_cost: None }
+    }
 
     fn lots() -> Vec<Result<OpenLot>> {
         let mut pooled = lot("c3.buy-2", 1_748_000_000);
         pooled.pool = Some(ConnectionNo(3));
-        vec![
-            Ok(OpenLot { key: lot("c3.buy-1", 0), quantity: Msats::new(150_000_001), cost: Fiat::new(100) }),
-            Ok(OpenLot { key: pooled, quantity: Msats::new(1_000), cost: Fiat::new(5) }),
-        ]
+        vec![Ok(whole(lot("c3.buy-1", 0), 150_000_001, 100)), Ok(whole(pooled, 1_000, 5))]
     }
 
     #[test]

@@ -3,13 +3,13 @@
 
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventId, EventKey};
-use crate::journal::samples::{booked, disposal, key, lot, no, usd};
+use crate::journal::samples::{booked, disposal, key, lot, no, opening, usd};
 use crate::journal::{Sign, apply_to_day, postings, totals_of};
 use crate::model::{
-    Annotation, BookedDisposal, BookedStep, Connection, Counter, DayTotals, EventKind, JournalRow, LotEffect,
-    LotKey, Rail, Settings, Term, Text, Totals, UsePurpose,
+    Annotation, BookedDisposal, BookedStep, Connection, Counter, DayTotals, EventKind, JournalRow, LotKey,
+    Rail, Settings, Term, Text, Totals,
 };
-use crate::money::{Currency, Fiat, Msats};
+use crate::money::{Currency, Msats};
 use crate::reports::{Header, ReportContext};
 use crate::time::{Timestamp, Zone};
 
@@ -65,16 +65,12 @@ fn the_lot() -> LotKey {
     lot("c3.buy-1", BOUGHT)
 }
 
-fn used(quantity: Msats, cost: Fiat) -> Vec<LotEffect> {
-    vec![LotEffect::Used { lot: the_lot(), quantity, cost, purpose: UsePurpose::Disposal }]
-}
-
 /// A disposal of `quantity` sat + `fee` sat from the one lot.
 fn disposed(from: u32, quantity: i64, fee: i64, gross: i64, cost: i64, term: Term) -> BookedDisposal {
     let mut disposal = disposal(from, quantity * 1000, fee * 1000);
-    (disposal.gross, disposal.value) = (usd(gross), usd(gross));
+    disposal.gross = usd(gross);
     let slice = &mut disposal.slices[0];
-    (slice.lot, slice.gross, slice.cost, slice.term) = (the_lot(), usd(gross), usd(cost), term);
+    (slice.used.lot, slice.gross, slice.used.cost, slice.term) = (the_lot(), usd(gross), usd(cost), term);
     disposal
 }
 
@@ -86,22 +82,20 @@ pub(crate) fn saver_rows() -> Vec<(EventKey, JournalRow)> {
         counter: Counter::Conversion,
         value: usd(10_000),
         paid: Some((Currency::USD, usd(10_000), usd(150))),
+        lot: opening(10_150),
     }]);
     buy.connections = vec![no(3)];
-    buy.effects = vec![LotEffect::Opened { lot: the_lot(), quantity: sats(150_000), cost: usd(10_150) }];
 
     let mut fee = disposed(3, 1_000, 0, 100, 68, Term::Short);
     fee.counter = Counter::NetworkFees;
-    let moved = BookedStep::Moved { from: no(3), to: no(1), quantity: sats(88_000), cost: Fiat::ZERO };
+    let moved = BookedStep::Moved { from: no(3), to: no(1), quantity: sats(88_000), slices: Vec::new() };
     let mut transfer = booked(vec![moved, BookedStep::Disposed(Box::new(fee))]);
     transfer.kind = EventKind::Transaction;
     transfer.connections = vec![no(1), no(3)];
-    transfer.effects = used(sats(1_000), usd(68));
 
     let spent = disposed(1, 28_000, 1_000, 2_800, 1_962, Term::Long);
     let mut spend = booked(vec![BookedStep::Disposed(Box::new(spent))]);
     spend.kind = EventKind::Transaction;
-    spend.effects = used(sats(29_000), usd(1_962));
     let note = Some("=HYPERLINK(\"x\")".to_owned());
     spend.text = Some(Box::new(Text { description: None, note, tags: vec!["audit".into(), "books".into()] }));
 

@@ -266,7 +266,7 @@ mod tests {
 
     use super::*;
     use crate::id::EventKey;
-    use crate::journal::samples::{any_row, booked, key, no, usd};
+    use crate::journal::samples::{any_row, booked, key, no, opening, usd};
     use crate::model::{BookedStep, JournalRow};
     use crate::money::Msats;
     use crate::reports::samples::{SNAPSHOT, context, day_of, saver_rows};
@@ -304,7 +304,14 @@ mod tests {
     fn income_is_told_by_kind_at_its_value_then() {
         let came = |counter, msat, cents| {
             let (connection, quantity, value) = (no(1), Msats::new(msat), usd(cents));
-            booked(vec![BookedStep::Acquired { connection, quantity, counter, value, paid: None }])
+            booked(vec![BookedStep::Acquired {
+                connection,
+                quantity,
+                counter,
+                value,
+                paid: None,
+                lot: opening(cents),
+            }])
         };
         let rows = [
             (Counter::IncomeExternal, 1_000, 100),

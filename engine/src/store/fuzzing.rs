@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use super::codec::{decode, encode};
-use crate::model::{JournalRow, OpenLot, Record};
+use crate::model::{JournalRow, LotUse, Record};
 
 /// A block of rows from any bytes. True when they were one.
 pub fn block(bytes: &[u8]) -> bool {
@@ -15,11 +15,11 @@ pub fn block(bytes: &[u8]) -> bool {
     true
 }
 
-/// A stored record, journal row or lot from any bytes. True when they were one of them.
+/// A stored record, journal row or slice of a lot from any bytes. True when they were one of them.
 pub fn value(bytes: &[u8]) -> bool {
     let record = decode::<Record>(bytes).map(|value| same(&value));
     let row = decode::<JournalRow>(bytes).map(|value| same(&value));
-    let lot = decode::<OpenLot>(bytes).map(|value| same(&value));
+    let lot = decode::<LotUse>(bytes).map(|value| same(&value));
     record.is_ok() || row.is_ok() || lot.is_ok()
 }
 

@@ -1,11 +1,14 @@
 //! Derived rows: the journal, the quarantine list, the open lots.
 
+use serde::{Deserialize, Serialize};
+
 use super::block::Row;
 use super::codec::{decode, encode, encode_sized};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
-use crate::id::EventKey;
-use crate::model::{JournalRow, LotKey, OpenLot, RowStatus};
+use crate::id::{ConnectionNo, EventKey};
+use crate::model::{JournalRow, LotKey, OpenLot, PoolCost, RowStatus, UnitCost};
+use crate::money::{Fiat, Msats};
 
 impl<T: Readable> Store<T> {
     pub fn journal_row(&mut self, key: &EventKey) -> Result<Option<JournalRow>> {
@@ -27,7 +30,13 @@ impl<T: Readable> Store<T> {
     }
 
     pub fn lot(&mut self, key: &LotKey) -> Result<Option<OpenLot>> {
-        self.lots.get(&key.to_bytes())?.map(decode).transpose()
+        let stored: Option<StoredLot> = self.lots.get(&key.to_bytes())?.map(decode).transpose()?;
+        Ok(stored.map(|stored| stored.under(key.clone())))
+    }
+
+    /// Quantity and cost of a pool whose lots share one cost.
+    pub fn pool_cost(&mut self, pool: Option<ConnectionNo>) -> Result<PoolCost> {
+        Ok(self.pools.get(&LotKey::pool_bytes(pool))?.map(decode).transpose()?.unwrap_or_default())
     }
 
     /// The first lot at or after the raw key `from`, while it starts with `prefix`.
@@ -48,6 +57,7 @@ impl WriteStore<'_> {
         self.quarantine.clear()?;
         self.lots.clear()?;
         self.days.clear()?;
+        self.pools.clear()?;
         self.set_totals(&crate::model::Totals::default())
     }
 
@@ -74,7 +84,20 @@ impl WriteStore<'_> {
 
     /// Stores a lot; says whether it was not open before.
     pub fn put_lot(&mut self, lot: &OpenLot) -> Result<bool> {
-        self.lots.put(&lot.key.to_bytes(), &encode(lot)?)
+        let OpenLot { quantity, cost, loss_cost, .. } = *lot;
+        let stored = StoredLot { quantity, cost, loss_cost, unit: lot.key.unit };
+        self.lots.put(&lot.key.to_bytes(), &encode(&stored)?)
+    }
+
+    /// Stores what a pool holds; one that holds nothing has no row.
+    pub fn put_pool_cost(&mut self, pool: Option<ConnectionNo>, held: PoolCost) -> Result<()> {
+        let key = LotKey::pool_bytes(pool);
+        if held == PoolCost::default() {
+            self.pools.remove(&key)?;
+        } else {
+            self.pools.put(&key, &encode(&held)?)?;
+        }
+        Ok(())
     }
 
     pub fn remove_lot(&mut self, key: &LotKey) -> Result<()> {
@@ -91,5 +114,22 @@ fn journal_entry(row: Row<'_>) -> Result<(EventKey, JournalRow)> {
 }
 
 fn lot_entry(row: Row<'_>) -> Result<(Vec<u8>, OpenLot)> {
-    Ok((row.0.to_vec(), decode(row.1)?))
+    let stored: StoredLot = decode(row.1)?;
+    let key = LotKey::from_bytes(row.0, stored.unit)?;
+    Ok((row.0.to_vec(), stored.under(key)))
+}
+
+/// An open lot as stored: what its key does not say.
+#[derive(Serialize, Deserialize)]
+struct StoredLot {
+    quantity: Msats,
+    cost: Fiat,
+    loss_cost: Option<Fiat>,
+    unit: Option<UnitCost>,
+}
+
+impl StoredLot {
+    fn under(self, key: LotKey) -> OpenLot {
+        OpenLot { key, quantity: self.quantity, cost: self.cost, loss_cost: self.loss_cost }
+    }
 }

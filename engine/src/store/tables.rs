@@ -65,10 +65,12 @@ tables! {
     journal,
     /// Derived: event key of each quarantined row → nothing.
     quarantine,
-    /// Derived: lot key → `OpenLot`.
+    /// Derived: lot key → what is left of the lot.
     lots,
     /// Derived: local day → `DayTotals`; no row for a day on which nothing happened.
     days,
+    /// Derived: pool → `PoolCost`, where a method keeps one cost for a whole pool.
+    pools,
 }
 
 fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {

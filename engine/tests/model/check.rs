@@ -1,9 +1,9 @@
 //! The laws as functions of a [`World`]: a property test and a fuzzer hold the same ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use nacre_engine::book::Book;
-use nacre_engine::journal::postings;
+use nacre_engine::journal::{effects, postings};
 use nacre_engine::model::{Amount, LotEffect, LotKey};
 use nacre_engine::reports::Range;
 
@@ -19,6 +19,7 @@ macro_rules! hold {
         if !$condition { return Err(format!($($why)+)); }
     };
 }
+pub(crate) use hold;
 
 fn run(world: &World, book: &Book, ops: &[Op<'_>]) -> Law {
     for op in ops {
@@ -75,6 +76,7 @@ pub fn agrees_with_the_naive_books(world: &World) -> Law {
     hold!(got.balances == want.balances, "balances {:#?}\nwanted {:#?}", got.balances, want.balances);
     hold!(got.events == want.events, "{} events, wanted {}", got.events, want.events);
     conserved(&book)?;
+    super::then::as_of_is_the_books_of_then(&book)?;
     columns_add_up(&book)
 }
 
@@ -84,16 +86,16 @@ fn conserved(book: &Book) -> Law {
     let connections = snapshot.connections().unwrap();
     let rail =
         |no| connections.iter().find(|c| c.no == no).map_or(nacre_engine::model::Rail::Managed, |c| c.rail);
-    let mut left: BTreeMap<LotKey, (i128, i128)> = BTreeMap::new();
+    let mut left: HashMap<LotKey, (i128, i128)> = HashMap::new();
     for row in snapshot.journal(&Range::default()).unwrap() {
         let (key, row) = row.unwrap();
-        for effect in &row.effects {
-            let (lot, units, cost) = match effect {
-                LotEffect::Opened { lot, quantity, cost } => {
-                    (lot, i128::from(quantity.get()), i128::from(cost.get()))
+        for effect in effects(&key, &row).unwrap() {
+            let (lot, units, cost) = match &effect {
+                LotEffect::Opened(lot) => {
+                    (&lot.key, i128::from(lot.quantity.get()), i128::from(lot.cost.get()))
                 }
-                LotEffect::Used { lot, quantity, cost, .. } => {
-                    (lot, -i128::from(quantity.get()), -i128::from(cost.get()))
+                LotEffect::Used { slice, .. } => {
+                    (&slice.lot, -i128::from(slice.quantity.get()), -i128::from(slice.cost.get()))
                 }
                 LotEffect::CostAdded { lot, cost } => (lot, 0, i128::from(cost.get())),
             };

@@ -250,12 +250,12 @@ pub fn books(book: &Book) -> Books {
                 books.gains.push(Gain {
                     event: key.id.to_string(),
                     conn: disposal.connection.0,
-                    lot: slice.lot.lot_id(),
-                    acquired: slice.lot.acquired_at.as_micros() / 1_000_000,
-                    msat: slice.quantity.get().into(),
+                    lot: slice.used.lot.lot_id(),
+                    acquired: slice.used.lot.acquired_at.as_micros() / 1_000_000,
+                    msat: slice.used.quantity.get().into(),
                     gross: slice.gross.get().into(),
                     fee: slice.fiat_fee.get().into(),
-                    cost: slice.cost.get().into(),
+                    cost: slice.used.cost.get().into(),
                     long: slice.term == Term::Long,
                 });
             }

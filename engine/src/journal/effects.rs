@@ -1,0 +1,97 @@
+//! [`effects`]: what a booked row did to the lots, in order.
+//!
+//! A row names each lot once, in the step that touches it; this is the one place that knows how to read that.
+
+use crate::error::{Error, Result};
+use crate::id::{ConnectionNo, EventKey};
+use crate::model::{
+    BookedStep, JournalRow, LotEffect, LotKey, LotUse, OpenLot, Opening, UnitCost, UsePurpose,
+};
+use crate::money::{Fiat, Msats};
+
+/// The effects of the row at `key` on the lots, in order.
+///
+/// # Errors
+/// [`Error::Overflow`] for more lots than can be counted.
+pub fn effects(key: &EventKey, row: &JournalRow) -> Result<Vec<LotEffect>> {
+    effects_of(key, &row.steps)
+}
+
+/// The effects of the steps of the row at `key`.
+pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>> {
+    let mut effects = Vec::new();
+    let mut numbers = Numbers::default();
+    for step in steps {
+        match step {
+            BookedStep::Acquired { connection: _, quantity, lot, .. } => {
+                let key = opened_key(key, lot, *quantity, numbers.opened()?);
+                let (quantity, cost, loss_cost) = (*quantity, lot.cost, lot.loss_cost);
+                effects.push(LotEffect::Opened(OpenLot { key, quantity, cost, loss_cost }));
+            }
+            BookedStep::Disposed(disposal) => {
+                let purpose = if disposal.realises { UsePurpose::Disposal } else { UsePurpose::Gift };
+                let slices = disposal.slices.iter();
+                effects.extend(slices.map(|slice| LotEffect::Used { slice: slice.used.clone(), purpose }));
+            }
+            BookedStep::Moved { to, slices, .. } => {
+                let uses = slices.iter().cloned();
+                effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::Move }));
+                for slice in slices {
+                    effects.push(LotEffect::Opened(arrived(key, slice, Some(*to), numbers.moved()?)));
+                }
+            }
+            BookedStep::CarriedFee { slices, heir, .. } => {
+                let uses = slices.iter().cloned();
+                effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }));
+                let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
+                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost });
+            }
+            BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
+        }
+    }
+    Ok(effects)
+}
+
+/// How many lots an event has opened, and how many slices it has moved.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Numbers {
+    opened: u32,
+    moved: u32,
+}
+
+impl Numbers {
+    /// The number of the next lot the event opens.
+    pub fn opened(&mut self) -> Result<u32> {
+        next(&mut self.opened)
+    }
+
+    /// The number of the next slice it moves.
+    pub fn moved(&mut self) -> Result<u32> {
+        next(&mut self.moved)
+    }
+}
+
+fn next(number: &mut u32) -> Result<u32> {
+    let this = *number;
+    *number = number.checked_add(1).ok_or(Error::Overflow("lots of one event"))?;
+    Ok(this)
+}
+
+/// The key of the lot that the acquisition numbered `nth` of the event at `event` opens.
+pub fn opened_key(event: &EventKey, lot: &Opening, quantity: Msats, nth: u32) -> LotKey {
+    LotKey {
+        pool: lot.pool,
+        unit: lot.ranked.then_some(UnitCost { cost: lot.cost, quantity }),
+        acquired_at: lot.acquired_at.unwrap_or(event.time),
+        origin: event.clone(),
+        nth,
+        via: None,
+    }
+}
+
+/// The lot that a moved slice becomes in the pool it arrives in.
+pub fn arrived(event: &EventKey, slice: &LotUse, pool: Option<ConnectionNo>, number: u32) -> OpenLot {
+    let LotUse { lot, quantity, cost, loss_cost, .. } = slice;
+    let key = LotKey { pool, via: Some((event.clone(), number)), ..lot.clone() };
+    OpenLot { key, quantity: *quantity, cost: *cost, loss_cost: *loss_cost }
+}
