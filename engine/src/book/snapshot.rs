@@ -11,7 +11,7 @@ use crate::model::{
     Annotation, Connection, JournalRow, OpenLot, Quarantine, Record, RowStatus, Settings, Totals,
 };
 use crate::money::Rate;
-use crate::reports::{self, Header, Range, ReportContext};
+use crate::reports::{self, FormQuery, Header, HistoryQuery, Range, ReportContext};
 use crate::store::{Frozen, ReadStore};
 use crate::time::{Timestamp, Zone};
 
@@ -197,6 +197,63 @@ impl Snapshot {
     pub fn tax_summary(&self, year: Option<i16>, now: Timestamp) -> Result<reports::TaxSummary> {
         let years = self.spans()?.years(year)?;
         self.with_context(|ctx| reports::tax_summary(ctx, &years, now))
+    }
+
+    /// The spans a balance history has: from the first day of the books, or `start`, to `end`, or now.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than [`SPANS_MAX`](reports::SPANS_MAX).
+    pub fn history_spans(&self, query: &HistoryQuery, now: Timestamp) -> Result<Vec<Range>> {
+        let zone = Zone::named(&self.booked_settings()?.timezone)?;
+        let start = match query.range.start {
+            Some(start) => Some(start),
+            None => self.spans()?.begin()?,
+        };
+        let Some(start) = start else { return Ok(Vec::new()) };
+        query.interval.spans(&zone, start, query.range.end.unwrap_or(now))
+    }
+
+    /// Balances over time.
+    pub fn balance_history(
+        &self,
+        query: &HistoryQuery,
+        spans: &[Range],
+        now: Timestamp,
+    ) -> Result<reports::BalanceHistory> {
+        let mut source = self.spans()?;
+        self.with_context(|ctx| reports::balance_history(ctx, query, spans, &mut source, now))
+    }
+
+    /// Balances over time as CSV, span by span.
+    pub fn balance_history_csv(
+        &self,
+        query: &HistoryQuery,
+        spans: &[Range],
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let mut source = self.spans()?;
+        self.with_context(|ctx| reports::balance_history_csv(ctx, query, spans, &mut source, out))
+    }
+
+    /// The instants of the year of a Form 8949; refuses what has no such form.
+    ///
+    /// # Errors
+    /// As [`FormQuery::range`].
+    pub fn form_8949_range(&self, query: &FormQuery) -> Result<Range> {
+        let settings = self.booked_settings()?;
+        query.range(settings.fiat_currency, &Zone::named(&settings.timezone)?)
+    }
+
+    /// The layout of Form 8949.
+    pub fn form_8949(&self, query: &FormQuery, now: Timestamp) -> Result<reports::Form8949> {
+        let rows = self.journal(&self.form_8949_range(query)?)?;
+        self.with_context(|ctx| reports::form_8949(ctx, rows, query, now))
+    }
+
+    /// The layout of Form 8949 as CSV, box by box.
+    pub fn form_8949_csv(&self, query: &FormQuery, out: &mut dyn Write) -> Result<()> {
+        let range = self.form_8949_range(query)?;
+        self.with_context(|ctx| reports::form_8949_csv(ctx, || self.journal(&range), query, out))
     }
 
     /// The zone of the book.

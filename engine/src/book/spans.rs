@@ -8,8 +8,9 @@ use super::Snapshot;
 use crate::error::Result;
 use crate::id::{ConnectionNo, instant_bytes};
 use crate::journal::{Sign, add_day, apply_to_day, postings, totals_of};
-use crate::model::{DayTotals, Rail, Totals};
-use crate::reports::Range;
+use crate::model::{DayTotals, Rail, Settings, Totals};
+use crate::money::Rate;
+use crate::reports::{HistorySource, Range};
 use crate::store::ReadStore;
 use crate::time::{Day, Timestamp, Zone};
 
@@ -35,6 +36,20 @@ impl Snapshot {
             None => self.totals(),
             Some(_) => totals_of(&self.spans()?.sum(&Range { start: None, end: as_of })?),
         }
+    }
+}
+
+impl HistorySource for Spans {
+    fn sum(&mut self, span: &Range) -> Result<DayTotals> {
+        Spans::sum(self, span)
+    }
+
+    fn rate(&mut self, at: Timestamp) -> Result<Option<(Rate, Timestamp)>> {
+        let Settings { fiat_currency, rate_max_age_hours, .. } = self.store.booked_settings()?;
+        let found = self.store.rate_at(&format!("BTC-{fiat_currency}"), at)?;
+        // The rule of every valuation in the books.
+        let fresh = found.filter(|(time, _)| *time >= at.minus_hours(rate_max_age_hours));
+        Ok(fresh.map(|(time, row)| (row.rate, time)))
     }
 }
 

@@ -6,12 +6,15 @@
 //! Units on the surface: bitcoin in decimal satoshis (3 places), `_fiat` in decimal major units, all as strings; in
 //! CSV, bitcoin in decimal bitcoin. A report that streams takes its rows as an iterator and holds one at a time.
 
+mod balance_history;
 mod balance_sheet;
 mod capital_gains;
 mod context;
 mod figures;
+mod form_8949;
 mod gain_sums;
 mod head;
+mod interval;
 mod journal_entries;
 mod open_lots;
 mod portfolio_summary;
@@ -21,6 +24,10 @@ pub(crate) mod samples;
 mod table;
 mod tax_summary;
 
+pub use balance_history::{
+    BalanceHistory, HistoryLine, HistoryQuery, HistorySource, HistorySpan, HistoryTotal, balance_history,
+    balance_history_csv,
+};
 pub use balance_sheet::{
     AccountNode, AssetBalance, AssetTotal, BalanceSheet, ConnectionBalance, Issues, balance_sheet,
 };
@@ -28,8 +35,10 @@ pub use capital_gains::{
     CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv, capital_gains_sums,
 };
 pub use context::{AnnotationOf, Header, ReportContext};
+pub use form_8949::{Form8949, FormBox, FormQuery, FormRow, form_8949, form_8949_csv};
 pub use gain_sums::GainSummary;
 pub use head::ReportHead;
+pub use interval::{Interval, SPANS_MAX};
 pub use journal_entries::{JournalEntries, JournalEntryRow, journal_entries, journal_entries_csv};
 pub use open_lots::{OpenLotRow, OpenLots, open_lots, open_lots_csv};
 pub use portfolio_summary::{

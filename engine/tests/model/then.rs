@@ -7,7 +7,7 @@ use nacre_engine::book::{Book, Snapshot};
 use nacre_engine::id::ConnectionNo;
 use nacre_engine::journal::{effects, postings};
 use nacre_engine::model::{Account, Amount, LotEffect, LotKey, Rail};
-use nacre_engine::reports::{CapitalGains, Range};
+use nacre_engine::reports::{CapitalGains, HistoryQuery, Interval, Range};
 use nacre_engine::time::Timestamp;
 
 use super::check::{Law, hold};
@@ -43,7 +43,38 @@ pub fn as_of_is_the_books_of_then(book: &Book) -> Law {
         }
     }
     let some = |at: usize| rows.get(at).map(|(key, _)| key.time);
-    gains_agree(&snapshot, &Range { start: some(rows.len() / 3), end: some(rows.len() / 2) })
+    gains_agree(&snapshot, &Range { start: some(rows.len() / 3), end: some(rows.len() / 2) })?;
+    let late = some(rows.len().saturating_sub(rows.len() / 4 + 1));
+    history_is(&snapshot, Interval::Day, &Range { start: late, end: some(rows.len().saturating_sub(1)) })?;
+    history_is(&snapshot, Interval::Month, &Range { start: some(rows.len() / 4), end: None })?;
+    let day_later = late.map(|late| late.plus_hours(30));
+    history_is(&snapshot, Interval::Hour, &Range { start: late, end: day_later })
+}
+
+/// Balances at the end of each span are those of the balance sheet of that instant.
+fn history_is(snapshot: &Snapshot, interval: Interval, range: &Range) -> Law {
+    let account = "Assets".to_owned();
+    let query = HistoryQuery { interval, range: *range, connection: None, account, asset: None };
+    // Histories of some worlds are longer than a report of days may be.
+    let Ok(spans) = snapshot.history_spans(&query, now()) else { return Ok(()) };
+    let history = snapshot.balance_history(&query, &spans, now()).unwrap();
+    let every = history.intervals.len() / 5 + 1;
+    for (span, shown) in spans.iter().zip(&history.intervals).step_by(every) {
+        let sheet = snapshot.balance_sheet(span.end, now()).unwrap();
+        let mut wanted: BTreeMap<String, i128> = BTreeMap::new();
+        let mut got = wanted.clone();
+        let units = |net: &str| net.replace('.', "").parse::<i128>().unwrap();
+        for balance in &sheet.roots[0].balances {
+            wanted.insert(balance.asset_code.clone(), units(&balance.net));
+        }
+        for line in &shown.balances {
+            *got.entry(line.asset_code.clone()).or_default() += units(&line.net);
+        }
+        wanted.retain(|_, net| *net != 0);
+        got.retain(|_, net| *net != 0);
+        hold!(got == wanted, "{interval:?} to {}: {got:?}, wanted {wanted:?}", shown.end);
+    }
+    Ok(())
 }
 
 fn apply(lots: &mut Lots, effect: LotEffect) {
