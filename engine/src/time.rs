@@ -234,16 +234,17 @@ pub(crate) mod stored_date {
     }
 }
 
-/// Whether what was acquired on day `acquired` is held long-term when disposed of on day `disposed`.
-///
-/// Long from the day after the anniversary; what is bought on the last day of a month has its anniversary on the
-/// last day of that month a year later (Rev. Rul. 66-7).
+/// Whether what was acquired on day `acquired` is held long-term when disposed of on day `disposed`: from the day after the
+/// [`anniversary`].
 pub fn is_long_term(acquired: Date, disposed: Date) -> bool {
-    let Ok(mut anniversary) = acquired.checked_add(1.year()) else { return false };
-    if acquired == acquired.last_of_month() {
-        anniversary = anniversary.last_of_month();
-    }
-    disposed > anniversary
+    anniversary(acquired).is_some_and(|anniversary| disposed > anniversary)
+}
+
+/// The day a year after `acquired`; what is bought on the last day of a month has its anniversary on the last day of that
+/// month a year later (Rev. Rul. 66-7). `None` behind the end of the calendar.
+pub fn anniversary(acquired: Date) -> Option<Date> {
+    let anniversary = acquired.checked_add(1.year()).ok()?;
+    Some(if acquired == acquired.last_of_month() { anniversary.last_of_month() } else { anniversary })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use nacre_engine::id::ConnectionNo;
 use nacre_engine::journal::disposal_value;
 use nacre_engine::model::{BookedDisposal, BookedStep, Counter, JournalRow, Method, RowStatus};
 use nacre_engine::money::{Currency, Fiat, Msats};
+use nacre_engine::time::Zone;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,6 +31,8 @@ pub(super) struct Names {
     pub(super) currency: Currency,
     /// The lot selection method.
     pub(super) method: Method,
+    /// The zone of its days.
+    pub(super) zone: Zone,
 }
 
 impl Names {
@@ -38,7 +41,8 @@ impl Names {
         let settings = snapshot.booked_settings()?;
         let named = snapshot.connections()?.into_iter();
         let connections = named.map(|it| (it.no, ConnectionRef { id: it.id, label: it.label })).collect();
-        Ok(Self { connections, currency: settings.fiat_currency, method: settings.method })
+        let zone = Zone::named(&settings.timezone)?;
+        Ok(Self { connections, currency: settings.fiat_currency, method: settings.method, zone })
     }
 
     /// The connection, unless it was removed since.

@@ -131,3 +131,74 @@ impl Spans {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::book::{Book, NewConnection};
+    use crate::reports::{HistoryQuery, Interval};
+
+    const CSV: &str = "id,type,timestamp,amount_btc,fiat_value,fiat_currency\n\
+        b-1,buy,2023-03-01T10:00:00Z,1,100.00,USD\n\
+        i-1,income,2024-02-01T12:00:00Z,0.5,30.00,USD\n\
+        s-1,sell,2024-06-01T12:00:00Z,0.5,80.00,USD\n\
+        s-2,sell,2025-06-02T00:10:00Z,0.25,40.00,USD\n";
+
+    fn kept() -> Book {
+        let book = Book::in_memory().unwrap();
+        let now = Timestamp::from_secs(0);
+        let (id, label, kind, config) = ("1".into(), "Broker".into(), "Custom".into(), String::new());
+        book.add_connection(now, NewConnection { id, label, kind, rail: Rail::Managed, config }).unwrap();
+        book.import_plain(now, ConnectionNo(1), CSV.as_bytes(), false).unwrap();
+        book.process(now, false, &|| false).unwrap();
+        book
+    }
+
+    /// Everything that whole days answer.
+    fn sums(snapshot: &Snapshot) -> String {
+        let now = Timestamp::from_secs(0);
+        let range = Range::parse(Some("2024-01-01"), Some("2024-12-31"), &Zone::utc()).unwrap();
+        let (interval, account) = (Interval::Day, "Assets".into());
+        let query = HistoryQuery { interval, range, connection: None, account, asset: None };
+        let spans = snapshot.history_spans(&query, now).unwrap();
+        format!(
+            "{:#?}{:#?}{:#?}{:#?}{:#?}",
+            snapshot.tax_summary(None, now).unwrap(),
+            snapshot.tax_summary(Some(2024), now).unwrap(),
+            snapshot.capital_gains_sums(&range, now).unwrap(),
+            snapshot.balance_sheet(range.end, now).unwrap(),
+            snapshot.balance_history(&query, &spans, now).unwrap(),
+        )
+    }
+
+    #[test]
+    fn sums_of_whole_days_read_no_journal() {
+        let book = kept();
+        let before = sums(&book.snapshot().unwrap());
+        assert!(before.contains("total_realized_gain_fiat: \"30.00\""), "{before}");
+        book.write(|store| store.journal.clear().map(Some)).unwrap();
+        assert_eq!(sums(&book.snapshot().unwrap()), before);
+        // What cuts a day does read it.
+        let cut = Timestamp::parse_rfc3339("2024-06-01T18:00:00Z");
+        let report =
+            book.snapshot().unwrap().capital_gains_sums(&Range { start: None, end: cut }, cut.unwrap());
+        assert_eq!(report.unwrap().summary.disposal_count, 0);
+    }
+
+    #[test]
+    fn a_span_is_the_sum_of_its_rows_however_it_is_cut() {
+        let book = kept();
+        let snapshot = book.snapshot().unwrap();
+        let at = |text: &str| Timestamp::parse_rfc3339(text);
+        let events = |start: Option<Timestamp>, end: Option<Timestamp>| {
+            snapshot.spans().unwrap().sum(&Range { start, end }).unwrap().events
+        };
+        assert_eq!(events(None, None), 4);
+        assert_eq!(events(at("2023-03-01T10:00:00Z"), at("2023-03-01T10:00:00Z")), 1);
+        assert_eq!(events(at("2023-03-01T10:00:01Z"), at("2025-06-02T00:09:59Z")), 2);
+        assert_eq!(events(at("2023-03-01T00:00:00Z"), at("2024-06-01T11:00:00Z")), 2);
+        assert_eq!(events(at("2024-06-01T12:00:00Z"), at("2024-05-01T12:00:00Z")), 0);
+        assert_eq!(events(at("2026-01-01T00:00:00Z"), None), 0);
+    }
+}
