@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::account::Profile;
 
-const REPORTS: [&str; 7] = [
+const REPORTS: [&str; 9] = [
     "capital-gains",
     "journal-entries",
     "balance-sheet",
@@ -14,6 +14,8 @@ const REPORTS: [&str; 7] = [
     "tax-summary",
     "capital-gains?format=json",
     "open-lots?format=csv",
+    "balance-history?interval=month&end=2030-12-31&format=csv",
+    "form-8949?year=2025&format=csv",
 ];
 const RANDOM: [&str; 3] = ["connection_id", "snapshot_timestamp", "book_version"];
 
