@@ -225,7 +225,7 @@ impl Effects {
                     let LotUse { lot, quantity, cost, .. } = slice;
                     sorted.consumed.push(lot_body(lot, *quantity, *cost, Some(*purpose), names));
                 }
-                LotEffect::CostAdded { lot, cost } => sorted
+                LotEffect::CostAdded { lot, cost, .. } => sorted
                     .adjusted
                     .push(LotCostBody { lot_id: lot.lot_id(), cost_basis_fiat: names.fiat(*cost) }),
             }

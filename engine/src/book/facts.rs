@@ -33,7 +33,7 @@ impl Book {
                 return Ok(None);
             }
             store.set_settings(settings)?;
-            store.lower_mark(Timestamp::MIN)?;
+            store.mark_from(Timestamp::MIN)?;
             store.log(now, "settings", 1).map(Some)
         })?;
         Ok(changed.is_some())
@@ -77,7 +77,7 @@ impl Book {
                 store.sync_states.remove(&updated.no.0.to_be_bytes())?;
             }
             if old.rail != updated.rail {
-                store.lower_mark(Timestamp::MIN)?;
+                store.mark_from(Timestamp::MIN)?;
             }
             store.put_connection(updated)?;
             store.log(now, "update connection", 1).map(Some)
@@ -93,7 +93,7 @@ impl Book {
             remove_records(store, &records)?;
             if !records.is_empty() {
                 // Its rows cannot be undone one by one: nothing says any more which rail they were posted to.
-                store.lower_mark(Timestamp::MIN)?;
+                store.mark_from(Timestamp::MIN)?;
             }
             store.remove_connection(no)?;
             store.log(now, "remove connection", records.len() as u64 + 1).map(Some)
@@ -117,7 +117,7 @@ impl Book {
             // Under the id of every record in it, so that it holds for each should they part again.
             std::iter::once(&key.id).chain(&merged).try_for_each(|id| store.put_annotation(id, &result))?;
             if (old.excluded, old.rate) != (result.excluded, result.rate) {
-                store.lower_mark(key.time)?;
+                store.mark(key.time, key.time)?;
             }
             store.log(now, "annotate", 1).map(Some)
         })?;

@@ -124,7 +124,7 @@ impl Lots {
                     }
                 }
             }
-            LotEffect::CostAdded { lot, cost } => self.add_cost(&lot, cost)?,
+            LotEffect::CostAdded { lot, cost, .. } => self.add_cost(&lot, cost)?,
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ impl Lots {
                 self.hold(slice.lot.pool, slice.quantity, slice.cost)?;
                 self.open.insert(slice.lot.to_bytes(), slice.before()?);
             }
-            LotEffect::CostAdded { lot, cost } => self.add_cost(&lot, Fiat::ZERO.sub(cost)?)?,
+            LotEffect::CostAdded { lot, cost, .. } => self.add_cost(&lot, Fiat::ZERO.sub(cost)?)?,
         }
         Ok(())
     }

@@ -65,9 +65,11 @@ impl Book {
     /// [`Error::Cancelled`](crate::Error::Cancelled) when `cancelled` says so; the books stay as they were.
     pub fn process(&self, now: Timestamp, full: bool, cancelled: &dyn Fn() -> bool) -> Result<Outcome> {
         let done = self.write(|store| {
-            let mark = if full { Some(Timestamp::MIN) } else { store.dirty_from()? };
-            let Some(mark) = mark else { return Ok(None) };
-            let outcome = derive::process(store, mark, cancelled)?;
+            let spans = if full { vec![derive::EVERYTHING] } else { store.dirty()? };
+            if spans.is_empty() {
+                return Ok(None);
+            }
+            let outcome = derive::process(store, &spans, cancelled)?;
             let book_version = store.log(now, "process", outcome.events_replayed)?;
             Ok(Some(Outcome { book_version, ..outcome }))
         })?;

@@ -19,17 +19,18 @@ pub struct RatePoint {
 }
 
 impl Book {
-    /// Stores rates; what changed marks the book from the earliest changed price on. `cursor` is the caller's own
+    /// Stores rates; what changed marks the events that each changed price may value. `cursor` is the caller's own
     /// bookmark into its source, kept in the same transaction ([`Snapshot::rates_cursor`](super::Snapshot)).
     pub fn put_rates(&self, now: Timestamp, cursor: u64, points: &[RatePoint]) -> Result<u64> {
         let mut changed = 0;
         self.write(|store| {
+            let valid_hours = store.settings()?.rate_max_age_hours;
             for point in points {
                 let pair = format!("BTC-{}", point.currency);
                 let row = RateRow { rate: point.rate, provider: point.provider.clone() };
                 if store.rate_exactly_at(&pair, point.time)?.as_ref() != Some(&row) {
                     store.put_rate(&pair, point.time, &row)?;
-                    store.lower_mark(point.time)?;
+                    store.mark(point.time, point.time.plus_hours(valid_hours))?;
                     changed += 1;
                 }
             }

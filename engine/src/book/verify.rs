@@ -47,7 +47,7 @@ impl Book {
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
         let outcome = self.write(|store| {
-            derive::process(store, Timestamp::MIN, &|| false)?;
+            derive::process(store, &[derive::EVERYTHING], &|| false)?;
             compare(&mut stored, store, mark, &mut report)?;
             Ok(None::<()>)
         });
@@ -118,6 +118,8 @@ fn compare<T: Readable>(
     )?;
     compare_rows("quarantine", &mut stored.quarantine, &mut rebuilt.quarantine, end.as_deref(), report)?;
     if mark.is_none() {
+        compare_rows("reaches", &mut stored.reaches, &mut rebuilt.reaches, None, report)?;
+        compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         report.open_lots = compare_rows("open lots", &mut stored.lots, &mut rebuilt.lots, None, report)?;
         if stored.totals()? != rebuilt.totals()? {
             report.note("the running totals differ from a rebuild".into());

@@ -1,19 +1,20 @@
-//! Forward from the mark: one pass that makes every derived row true again.
+//! One process: makes every derived row true again, by patching rows in place or by going back and replaying.
 
 use std::collections::BTreeMap;
 
 use super::booking::Booker;
+use super::patch::patch;
 use super::pools::Pools;
+use super::reach::Reaches;
 use super::rewind::rewind;
 use super::scan::Scan;
 use super::sums::Sums;
 use crate::error::{Error, Result};
-use crate::id::{ConnectionNo, EventKey};
+use crate::id::{ConnectionNo, EventKey, instant_bytes, instant_from_bytes};
 use crate::journal::{effects, postings};
-use crate::model::{JournalRow, Quarantine, Rail, RowStatus, Totals};
+use crate::model::{BookedStep, Event, JournalRow, Limits, LotUse, Quarantine, Rail, RowStatus, Totals};
 use crate::money::Msats;
-use crate::normalise::Rails;
-use crate::store::WriteStore;
+use crate::store::{Span, WriteStore};
 use crate::time::{Timestamp, Zone};
 
 /// What a process did.
@@ -31,10 +32,10 @@ pub struct Outcome {
     pub book_version: u64,
 }
 
-/// Rewinds to the mark and replays. `cancelled` is asked now and then.
+/// Derives the events of `spans` anew, and whatever follows from them. `cancelled` is asked now and then.
 pub(crate) fn process(
     store: &mut WriteStore<'_>,
-    mark: Timestamp,
+    spans: &[Span],
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Outcome> {
     let settings = store.settings()?;
@@ -42,72 +43,173 @@ pub(crate) fn process(
     let connections: BTreeMap<ConnectionNo, Rail> =
         store.connections()?.into_iter().map(|connection| (connection.no, connection.rail)).collect();
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
-    if mark == Timestamp::MIN {
-        // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
-        store.clear_derived()?;
-    }
-    let mut sums = Sums::load(store, &zone)?;
-    let mut pools = Pools::new(store.booked_settings()?.method);
-    rewind(store, &mut sums, &mut pools, mark, &rails)?;
-    pools.finish(store)?;
-    let mut booker = Booker {
-        settings: &settings,
-        zone: &zone,
-        rails: &rails,
-        rates: Default::default(),
-        pools: Pools::new(settings.method),
-        lot_scope: settings.lot_scope,
+    let mut run = Run {
+        booker: Booker {
+            settings: &settings,
+            zone: &zone,
+            rails: &rails,
+            rates: Default::default(),
+            pools: Pools::new(settings.method),
+            lot_scope: settings.lot_scope,
+        },
+        sums: Sums::load(store, &zone)?,
+        reaches: Reaches::new(settings.method),
+        limits: store.limits()?,
+        annotated: store.annotations.at_or_after(&[])?.is_some(),
+        cancelled,
+        replayed: 0,
+        entries: 0,
     };
-    let annotated = store.annotations.at_or_after(&[])?.is_some();
-    let (mut replayed, mut entries) = (0u64, 0u64);
-    let mut scan = Scan::starting(mark);
-    while let Some(event) = scan.next(store, &rails)? {
-        if replayed.is_multiple_of(1024) && cancelled() {
-            return Err(Error::Cancelled);
-        }
-        let annotation =
-            if annotated { Some(store.annotation_over(&event.key.id, &event.merged)?) } else { None };
-        let (key, row) = booker.book(store, event, annotation.as_ref())?;
-        let row = add(store, &mut booker.pools, &mut sums, &key, row, &rails)?;
-        replayed += 1;
-        entries += u64::from(row.status == RowStatus::Booked);
-        store.put_journal_row(&key, &row)?;
+    let rest = match run.may_patch(store, spans)? {
+        true => patch(&mut run, store, spans)?,
+        false => spans.first().map(|span| instant_bytes(span.from).to_vec()),
+    };
+    if let Some(at) = rest {
+        run.replay(store, &at)?;
     }
-    booker.pools.finish(store)?;
-    let totals = sums.finish(store)?;
-    conserved(&totals)?;
-    store.set_booked_settings(&settings)?;
-    store.set_dirty_from(None)?;
-    Ok(Outcome {
-        events_total: totals.events,
-        events_replayed: replayed,
-        entries_written: entries,
-        quarantined: totals.quarantined,
-        book_version: store.version()?,
-    })
+    run.finish(store)
 }
 
-/// Adds a booked row to the sums. A row they have no room for is set aside, so that it cannot stop the others.
-fn add(
-    store: &mut WriteStore<'_>,
-    pools: &mut Pools,
-    sums: &mut Sums<'_>,
-    key: &EventKey,
-    row: JournalRow,
-    rails: Rails<'_>,
-) -> Result<JournalRow> {
-    let fits = match postings(&row, rails) {
-        Ok(lines) => sums.add(store, key.time, &row, &lines)?,
-        Err(Error::Overflow(_)) => false,
-        Err(error) => return Err(error),
-    };
-    if fits {
-        return Ok(row);
+/// One process.
+pub(super) struct Run<'a> {
+    pub booker: Booker<'a>,
+    pub sums: Sums<'a>,
+    pub reaches: Reaches,
+    pub limits: Limits,
+    annotated: bool,
+    cancelled: &'a dyn Fn() -> bool,
+    replayed: u64,
+    entries: u64,
+}
+
+impl Run<'_> {
+    /// Whether rows may be replaced one by one: lots have an order, and it is still the same.
+    fn may_patch(&self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
+        let settings = self.booker.settings;
+        Ok(!settings.method.pools_cost()
+            && settings.policies.is_empty()
+            && !self.limits.near
+            && spans.first().is_some_and(|span| span.from > Timestamp::MIN)
+            && store.booked_settings()? == *settings)
     }
-    pools.undo(store, &effects(key, &row)?)?;
-    let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
-    let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
-    if sums.add(store, key.time, &row, &[])? { Ok(row) } else { Err(Error::Overflow("number of events")) }
+
+    /// Undoes every row at and behind the ordered bytes `at`, and books what the facts say now.
+    fn replay(&mut self, store: &mut WriteStore<'_>, at: &[u8]) -> Result<()> {
+        let instant = at.first_chunk().map_or(Timestamp::MIN, |bytes| instant_from_bytes(*bytes));
+        if instant == Timestamp::MIN {
+            // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
+            store.clear_derived()?;
+            self.sums.clear();
+            self.limits = Limits::default();
+        }
+        let mut old = Pools::new(store.booked_settings()?.method);
+        if rewind(store, &mut self.sums, &mut old, at, self.booker.rails)? > 0 {
+            self.reaches.cut(store, at)?;
+        }
+        old.finish(store)?;
+        if let Some(past) = self.booker.pools.past.take() {
+            past.settle(store)?;
+        }
+        let mut scan = Scan::starting(instant);
+        while let Some(event) = scan.next(store, self.booker.rails)? {
+            if event.key.time == instant && event.key.to_bytes().as_slice() < at {
+                continue;
+            }
+            let (key, row) = self.book(store, event)?;
+            let row = self.add(store, &key, row)?;
+            self.reaches.appended(store, &key, &row)?;
+            store.put_journal_row(&key, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Books an event as its annotations say.
+    pub fn book(&mut self, store: &mut WriteStore<'_>, event: Event) -> Result<(EventKey, JournalRow)> {
+        if self.replayed.is_multiple_of(1024) && (self.cancelled)() {
+            return Err(Error::Cancelled);
+        }
+        self.replayed += 1;
+        let annotation = match self.annotated {
+            true => Some(store.annotation_over(&event.key.id, &event.merged)?),
+            false => None,
+        };
+        let (key, row) = self.booker.book(store, event, annotation.as_ref())?;
+        self.entries += u64::from(row.status == RowStatus::Booked);
+        Ok((key, row))
+    }
+
+    /// Adds a booked row to the sums. A row they have no room for is set aside, so that it cannot stop the others.
+    pub fn add(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: JournalRow) -> Result<JournalRow> {
+        self.limits.near |= near_limits(self.sums.totals(), &row);
+        let fits = match postings(&row, self.booker.rails) {
+            Ok(lines) => self.sums.add(store, key.time, &row, &lines)?,
+            Err(Error::Overflow(_)) => false,
+            Err(error) => return Err(error),
+        };
+        if fits {
+            return Ok(row);
+        }
+        self.limits.near = true;
+        self.booker.pools.undo(store, &effects(key, &row)?)?;
+        let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
+        let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
+        match self.sums.add(store, key.time, &row, &[])? {
+            true => Ok(row),
+            false => Err(Error::Overflow("number of events")),
+        }
+    }
+
+    fn finish(self, store: &mut WriteStore<'_>) -> Result<Outcome> {
+        self.booker.pools.finish(store)?;
+        self.reaches.finish(store)?;
+        let totals = self.sums.finish(store)?;
+        conserved(&totals)?;
+        store.set_limits(&self.limits)?;
+        store.set_booked_settings(self.booker.settings)?;
+        store.set_clean()?;
+        Ok(Outcome {
+            events_total: totals.events,
+            events_replayed: self.replayed,
+            entries_written: self.entries,
+            quarantined: totals.quarantined,
+            book_version: store.version()?,
+        })
+    }
+}
+
+const HALF: i128 = i64::MAX as i128 / 2;
+
+/// Whether a sum could leave its range with this row: some sum is beyond half of it, or the row's amounts together are.
+fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
+    let gains = &totals.gains;
+    let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
+    let open = [totals.open_quantity.get(), totals.open_cost.get()];
+    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || weight(row) > HALF
+}
+
+/// What a row could change any sum by, at most.
+pub(super) fn weight(row: &JournalRow) -> i128 {
+    let used = |slices: &[LotUse]| -> i128 {
+        slices.iter().map(|slice| size(slice.quantity.get()) + size(slice.cost.get())).sum()
+    };
+    let amounts = row.steps.iter().map(|step| match step {
+        BookedStep::Acquired { quantity, value, lot, .. } => {
+            size(quantity.get()) + size(lot.cost.get()) + size(value.get())
+        }
+        BookedStep::Disposed(disposal) => {
+            let slices = disposal.slices.iter().map(|slice| used(std::slice::from_ref(&slice.used)));
+            size(disposal.gross.get()) + size(disposal.fiat_fee.get()) + slices.sum::<i128>()
+        }
+        BookedStep::FiatFee { value, .. } => size(value.get()),
+        // A moved slice leaves one pool and enters another.
+        BookedStep::Moved { slices, .. } | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
+        BookedStep::FiatTraded { .. } => 0,
+    });
+    amounts.sum()
+}
+
+fn size(amount: i64) -> i128 {
+    i128::from(amount).abs()
 }
 
 /// **What the ledger says is held is what the open lots say is held.**

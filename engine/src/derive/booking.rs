@@ -8,8 +8,8 @@ use crate::journal::{BasisKind, Numbers, arrived, basis_kind, effects_of, opened
 use crate::lots::{Take, apportion};
 use crate::model::{
     Acquire, Annotation, Basis, BookedDisposal, BookedStep, Counter, Dispose, Event, FeeTreatment,
-    JournalRow, LotEffect, LotKey, LotScope, LotUse, OpenLot, Opening, Quarantine, RowStatus, Settings,
-    Slice, Step, Term, UsePurpose,
+    JournalRow, LotEffect, LotScope, LotUse, OpenLot, Opening, Quarantine, RowStatus, Settings, Slice, Step,
+    Term, UsePurpose,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
@@ -273,31 +273,39 @@ impl Booker<'_> {
             return Ok(false);
         };
         let cost = Fiat::sum(slices.iter().map(|slice: &LotUse| slice.cost))?;
-        self.pools.add_cost(store, &heir, cost)?;
-        draft.steps.push(BookedStep::CarriedFee { connection, quantity, account, slices, heir });
+        let key = heir.key.clone();
+        let heir_left = self.pools.add_cost(store, heir, cost)?;
+        draft.steps.push(BookedStep::CarriedFee {
+            connection,
+            quantity,
+            account,
+            slices,
+            heir: key,
+            heir_left,
+        });
         Ok(true)
     }
 
     /// The lot that carries a fee's cost: the last that arrived and is still there; in one pool, the next.
     fn heir(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         draft: &Draft<'_>,
         pool: Option<ConnectionNo>,
-    ) -> Result<Option<LotKey>> {
+    ) -> Result<Option<OpenLot>> {
         for effect in effects_of(draft.key, &draft.steps)?.into_iter().rev() {
             // A later fee may have used up what arrived.
             if let LotEffect::Opened(lot) = effect
-                && self.pools.lot(store, &lot.key)?.is_some()
+                && let Some(open) = self.pools.lot(store, &lot.key)?
             {
-                return Ok(Some(lot.key));
+                return Ok(Some(open));
             }
         }
         let moved = draft.steps.iter().any(|step| matches!(step, BookedStep::Moved { .. }));
         if !moved || self.lot_scope != LotScope::Universal {
             return Ok(None);
         }
-        Ok(self.pools.next(store, pool, None)?.map(|(_, lot)| lot.key))
+        self.pools.first(store, pool)
     }
 }
 

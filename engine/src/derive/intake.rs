@@ -1,4 +1,4 @@
-//! Facts in: a batch of records is classified against what is stored, written, and lowers the mark.
+//! Facts in: a batch of records is classified against what is stored, written, and marks what it touches.
 //!
 //! Invariant: a record that is already stored as it is costs nothing and marks nothing.
 
@@ -20,6 +20,9 @@ pub enum RowOutcome {
     /// Replaced a different record of the same identity.
     Changed,
 }
+
+/// Instants of one batch that are marked one by one.
+const SINGLE_MARKS_MAX: usize = 16;
 
 /// A record on its way in.
 struct Arrival {
@@ -45,12 +48,12 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
     arrivals.sort_by(|a, b| a.key.cmp(&b.key));
     let mut answers: Vec<Option<(EventId, RowOutcome)>> = vec![None; count];
     let mut grouped = Vec::new();
-    let mut earliest = Timestamp::MAX;
+    let mut touched = Vec::new();
     for arrival in arrivals {
         if arrival.outcome != RowOutcome::Duplicate {
             let groups = shared_identities(&arrival.record);
             store.put_record(&arrival.key, &arrival.bytes, &groups)?;
-            earliest = earliest.min(arrival.key.key.time);
+            touched.push(arrival.key.key.time);
             if !groups.is_empty() {
                 grouped.push((arrival.key.clone(), arrival.record));
             }
@@ -59,7 +62,7 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
             *answer = Some((arrival.key.key.id, arrival.outcome));
         }
     }
-    store.lower_mark(earliest)?;
+    mark_all(store, touched)?;
     for (key, record) in grouped {
         touch(store, key, record)?;
     }
@@ -69,7 +72,7 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
         .collect()
 }
 
-/// Removes records, lowering the mark.
+/// Removes records, marking what they were part of.
 pub(crate) fn remove_records(store: &mut WriteStore<'_>, keys: &[RecordKey]) -> Result<()> {
     keys.iter().try_for_each(|key| remove(store, key))
 }
@@ -127,17 +130,28 @@ fn remove(store: &mut WriteStore<'_>, key: &RecordKey) -> Result<()> {
     let record = record_from_bytes(bytes)?;
     let groups = shared_identities(&record);
     if groups.is_empty() {
-        store.lower_mark(key.key.time)?;
+        store.mark(key.key.time, key.key.time)?;
     } else {
         touch(store, key.clone(), record)?;
     }
     store.remove_record(key, &groups)
 }
 
-/// Lowers the mark to the earliest record this one is connected to.
+/// Marks instants, in ascending order: each of a few, the span of many.
+fn mark_all(store: &mut WriteStore<'_>, mut instants: Vec<Timestamp>) -> Result<()> {
+    instants.retain(|instant| *instant < Timestamp::MAX);
+    instants.dedup();
+    match instants.as_slice() {
+        few if few.len() <= SINGLE_MARKS_MAX => few.iter().try_for_each(|at| store.mark(*at, *at)),
+        [first, .., last] => store.mark(*first, *last),
+        _ => Ok(()),
+    }
+}
+
+/// Marks every record this one is connected to.
 fn touch(store: &mut WriteStore<'_>, key: RecordKey, record: Record) -> Result<()> {
     for (member, _) in component(store, key, record)? {
-        store.lower_mark(member.key.time)?;
+        store.mark(member.key.time, member.key.time)?;
     }
     Ok(())
 }

@@ -7,11 +7,22 @@ mod advance;
 mod booking;
 mod intake;
 mod lookup;
+mod order;
+mod past;
+mod patch;
 mod pools;
+mod reach;
 mod rewind;
 mod scan;
 mod sums;
+mod touch;
 mod value;
+
+use crate::store::Span;
+use crate::time::Timestamp;
+
+/// The span of all events.
+pub(crate) const EVERYTHING: Span = Span { from: Timestamp::MIN, to: Timestamp::MAX };
 
 pub use advance::Outcome;
 pub(crate) use advance::process;

@@ -5,15 +5,17 @@
 use std::collections::BTreeMap;
 
 use super::lookup::locate_event;
+use super::order::{behind, next_in_order};
+use super::past::{Past, Walk};
 use super::value::Stop;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
 use crate::journal::effects;
 use crate::lots::{Plan, Take, apportion, cost_share, plan};
-use crate::model::{LotEffect, LotKey, LotUse, Method, OpenLot, PoolCost, Quarantine, RANK};
+use crate::model::{Left, LotEffect, LotKey, LotUse, Method, OpenLot, PoolCost, Quarantine};
 use crate::money::{Fiat, Msats};
 use crate::normalise::Rails;
-use crate::store::{Readable, Store, WriteStore};
+use crate::store::WriteStore;
 
 /// The open lots under one method.
 pub(super) struct Pools {
@@ -21,11 +23,19 @@ pub(super) struct Pools {
     pub method: Method,
     /// Pools that keep one cost, as they stand; written when the replay ends.
     held: BTreeMap<Option<ConnectionNo>, PoolCost>,
+    /// Where rows are replayed that others follow; `None` behind all rows, where the table has the lots.
+    pub past: Option<Past>,
+}
+
+/// Where a walk over a pool stands.
+enum PoolWalk {
+    Now { pool: [u8; 4], after: Option<Vec<u8>> },
+    Past(Walk),
 }
 
 impl Pools {
     pub fn new(method: Method) -> Self {
-        Pools { method, held: BTreeMap::new() }
+        Pools { method, held: BTreeMap::new(), past: None }
     }
 
     /// Writes what is kept in memory.
@@ -33,27 +43,44 @@ impl Pools {
         self.held.into_iter().try_for_each(|(pool, held)| store.put_pool_cost(pool, held))
     }
 
-    /// The lot behind `after` (a lot's ordered bytes; `None`: the first) in the order in which the method uses a pool.
-    pub fn next<T: Readable>(
-        &self,
-        store: &mut Store<T>,
-        pool: Option<ConnectionNo>,
-        after: Option<&[u8]>,
-    ) -> Result<Option<(Vec<u8>, OpenLot)>> {
-        let prefix = LotKey::pool_bytes(pool);
-        match self.method {
-            Method::Lifo => store.previous_lot(after.unwrap_or(&behind_pool(&prefix)), &prefix),
-            Method::Hifo => next_of_highest(store, &prefix, after),
-            Method::Fifo | Method::Lofo | Method::AvgCost | Method::UkS104 => match after {
-                Some(after) => store.next_lot(&behind(after), &prefix),
-                None => store.next_lot(&prefix, &prefix),
-            },
+    /// A walk over a pool's lots in the order in which the method uses them.
+    fn walk(&self, pool: Option<ConnectionNo>) -> PoolWalk {
+        let pool = LotKey::pool_bytes(pool);
+        match &self.past {
+            None => PoolWalk::Now { pool, after: None },
+            Some(past) => PoolWalk::Past(past.walk(pool)),
         }
     }
 
-    /// A lot as it is open now.
-    pub fn lot<T: Readable>(&self, store: &mut Store<T>, key: &LotKey) -> Result<Option<OpenLot>> {
-        store.lot(key)
+    fn step(&mut self, store: &mut WriteStore<'_>, walk: &mut PoolWalk) -> Result<Option<OpenLot>> {
+        let next = match (walk, &mut self.past) {
+            (PoolWalk::Now { pool, after }, _) => {
+                let next = next_in_order(store, self.method, pool, after.as_deref())?;
+                *after = next.as_ref().map(|(raw, _)| raw.clone());
+                next
+            }
+            (PoolWalk::Past(walk), Some(past)) => past.next(store, walk)?,
+            (PoolWalk::Past(_), None) => None,
+        };
+        Ok(next.map(|(_, lot)| lot))
+    }
+
+    /// The lot the method would use next.
+    pub fn first(
+        &mut self,
+        store: &mut WriteStore<'_>,
+        pool: Option<ConnectionNo>,
+    ) -> Result<Option<OpenLot>> {
+        let mut walk = self.walk(pool);
+        self.step(store, &mut walk)
+    }
+
+    /// A lot that an event at hand opened, if it is still open.
+    pub fn lot(&mut self, store: &mut WriteStore<'_>, key: &LotKey) -> Result<Option<OpenLot>> {
+        match &mut self.past {
+            Some(past) => Ok(past.lot(key)),
+            None => store.lot(key),
+        }
     }
 
     /// Plans `need` from the pool by the method.
@@ -63,15 +90,8 @@ impl Pools {
         pool: Option<ConnectionNo>,
         need: Msats,
     ) -> Result<Vec<Take>, Stop> {
-        let mut cursor: Option<Vec<u8>> = None;
-        let planned = plan(need, || {
-            let next = self.next(store, pool, cursor.as_deref())?;
-            Ok(next.map(|(raw, lot)| {
-                cursor = Some(raw);
-                lot
-            }))
-        })?;
-        match planned {
+        let mut walk = self.walk(pool);
+        match plan(need, || self.step(store, &mut walk))? {
             Plan::Covered(takes) => Ok(self.at_average(store, pool, takes)?),
             Plan::Short(available) => Err(Stop::Quarantine(Quarantine::InsufficientLots {
                 connection: pool,
@@ -101,7 +121,7 @@ impl Pools {
 
     /// Plans the lots a record names, in its order.
     pub fn plan_named(
-        &self,
+        &mut self,
         store: &mut WriteStore<'_>,
         rails: Rails<'_>,
         pool: Option<ConnectionNo>,
@@ -114,6 +134,10 @@ impl Pools {
                 self.method.name()
             );
             return Err(Stop::Quarantine(Quarantine::ConflictingLink { problem }));
+        }
+        if let Some(past) = &mut self.past {
+            past.lost = true;
+            return Ok(Vec::new());
         }
         let mut takes: Vec<Take> = Vec::new();
         for (id, quantity) in named {
@@ -165,6 +189,9 @@ impl Pools {
     pub fn take(&mut self, store: &mut WriteStore<'_>, takes: Vec<Take>) -> Result<Vec<LotUse>> {
         let mut uses = Vec::with_capacity(takes.len());
         for take in takes {
+            if let Some(past) = &mut self.past {
+                past.note(&take.lot);
+            }
             self.hold(store, take.lot.key.pool, Msats::ZERO.sub(take.quantity)?, Fiat::ZERO.sub(take.cost)?)?;
             let pooled = self.method.pools_cost();
             let left = if pooled { Take { cost: Fiat::ZERO, ..take.clone() }.left()? } else { take.left()? };
@@ -172,13 +199,13 @@ impl Pools {
             let key = lot.key;
             let key = match left {
                 None => {
-                    store.remove_lot(&key)?;
+                    self.remove(store, &key)?;
                     key
                 }
                 Some(left) => {
                     let lot =
                         OpenLot { key, quantity: left.quantity, cost: left.cost, loss_cost: left.loss_cost };
-                    store.put_lot(&lot)?;
+                    self.put(store, &lot)?;
                     lot.key
                 }
             };
@@ -190,20 +217,25 @@ impl Pools {
     /// Opens a lot.
     pub fn open(&mut self, store: &mut WriteStore<'_>, lot: OpenLot) -> Result<()> {
         self.hold(store, lot.key.pool, lot.quantity, lot.cost)?;
-        if store.put_lot(&self.kept(lot.clone()))? {
+        if self.put(store, &self.kept(lot.clone()))? {
             return Ok(());
         }
         Err(Error::Corrupt(format!("lot {} is opened twice", lot.key.lot_id())))
     }
 
-    /// Adds cost to an open lot.
-    pub fn add_cost(&mut self, store: &mut WriteStore<'_>, key: &LotKey, cost: Fiat) -> Result<()> {
+    /// Adds cost to an open lot; answers what it holds then.
+    pub fn add_cost(&mut self, store: &mut WriteStore<'_>, lot: OpenLot, cost: Fiat) -> Result<Left> {
+        let OpenLot { quantity, loss_cost, .. } = lot;
         if self.method.pools_cost() {
-            return self.hold(store, key.pool, Msats::ZERO, cost);
+            self.hold(store, lot.key.pool, Msats::ZERO, cost)?;
+            return Ok(Left { quantity, cost: lot.cost, loss_cost });
         }
-        let lot = store.lot(key)?.ok_or_else(|| not_open(key))?;
-        store.put_lot(&OpenLot { cost: lot.cost.add(cost)?, ..lot })?;
-        Ok(())
+        if let Some(past) = &mut self.past {
+            past.note(&lot);
+        }
+        let lot = OpenLot { cost: lot.cost.add(cost)?, ..lot };
+        self.put(store, &lot)?;
+        Ok(Left { quantity, cost: lot.cost, loss_cost })
     }
 
     /// Undoes effects, last first.
@@ -211,7 +243,7 @@ impl Pools {
         for effect in effects.iter().rev() {
             match effect {
                 LotEffect::Opened(lot) => {
-                    if store.lot(&lot.key)?.as_ref() != Some(&self.kept(lot.clone())) {
+                    if self.lot(store, &lot.key)?.as_ref() != Some(&self.kept(lot.clone())) {
                         let id = lot.key.lot_id();
                         return Err(Error::Corrupt(format!("lot {id} is not whole when it is undone")));
                     }
@@ -221,18 +253,35 @@ impl Pools {
                         Msats::ZERO.sub(lot.quantity)?,
                         Fiat::ZERO.sub(lot.cost)?,
                     )?;
-                    store.remove_lot(&lot.key)?;
+                    self.remove(store, &lot.key)?;
                 }
                 LotEffect::Used { slice, .. } => {
                     self.hold(store, slice.lot.pool, slice.quantity, slice.cost)?;
-                    store.put_lot(&self.kept(slice.before()?))?;
+                    let lot = self.kept(slice.before()?);
+                    self.put(store, &lot)?;
                 }
-                LotEffect::CostAdded { lot, cost } => {
-                    self.add_cost(store, lot, Fiat::ZERO.sub(*cost)?)?;
+                LotEffect::CostAdded { lot, cost, .. } => {
+                    let open = self.lot(store, lot)?.ok_or_else(|| not_open(lot))?;
+                    self.add_cost(store, open, Fiat::ZERO.sub(*cost)?)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Stores a lot; says whether it was not open before.
+    fn put(&mut self, store: &mut WriteStore<'_>, lot: &OpenLot) -> Result<bool> {
+        match &mut self.past {
+            Some(past) => Ok(!past.set(&lot.key, Some(lot.clone()))),
+            None => store.put_lot(lot),
+        }
+    }
+
+    fn remove(&mut self, store: &mut WriteStore<'_>, key: &LotKey) -> Result<()> {
+        match &mut self.past {
+            Some(past) => past.set(key, None).then_some(()).ok_or_else(|| not_open(key)),
+            None => store.remove_lot(key),
+        }
     }
 
     /// The lot as its table keeps it: without cost where the pool has that.
@@ -267,39 +316,6 @@ impl Pools {
     }
 }
 
-/// The next lot from the highest rank down; of equal rank, the oldest first.
-fn next_of_highest<T: Readable>(
-    store: &mut Store<T>,
-    prefix: &[u8; 4],
-    after: Option<&[u8]>,
-) -> Result<Option<(Vec<u8>, OpenLot)>> {
-    let bound = match after {
-        None => behind_pool(prefix).to_vec(),
-        Some(after) => {
-            let rank = after.get(..RANK.end).unwrap_or(after);
-            if let Some(equal) = store.next_lot(&behind(after), rank)? {
-                return Ok(Some(equal));
-            }
-            rank.to_vec()
-        }
-    };
-    let Some((raw, _)) = store.previous_lot(&bound, prefix)? else { return Ok(None) };
-    let rank = raw.get(..RANK.end).unwrap_or(&raw);
-    store.next_lot(rank, rank)
-}
-
 fn not_open(key: &LotKey) -> Error {
     Error::Corrupt(format!("lot {} is not open", key.lot_id()))
-}
-
-/// The first key behind a lot's.
-fn behind(raw: &[u8]) -> Vec<u8> {
-    let mut raw = raw.to_vec();
-    raw.push(0);
-    raw
-}
-
-/// The first key behind a pool's prefix.
-fn behind_pool(prefix: &[u8; 4]) -> [u8; 4] {
-    u32::from_be_bytes(*prefix).saturating_add(1).to_be_bytes()
 }

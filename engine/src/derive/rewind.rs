@@ -1,4 +1,4 @@
-//! Back to the mark: undoes derived rows from the end.
+//! Back to a place: undoes derived rows from the end.
 
 use super::pools::Pools;
 use super::sums::Sums;
@@ -6,26 +6,26 @@ use crate::error::Result;
 use crate::journal::{effects, postings};
 use crate::normalise::Rails;
 use crate::store::WriteStore;
-use crate::time::Timestamp;
 
-/// Removes every journal row at or after `mark` with its lot effects and its part of the sums.
+/// Removes every journal row at and behind the ordered bytes `at`, with its lot effects and its part of the sums.
+/// Answers how many.
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
     sums: &mut Sums<'_>,
     pools: &mut Pools,
-    mark: Timestamp,
+    at: &[u8],
     rails: Rails<'_>,
 ) -> Result<u64> {
-    if store.next_journal(&[])?.is_none_or(|(first, _)| first.time >= mark) {
+    if store.next_journal(&[])?.is_none_or(|(first, _)| first.to_bytes().as_slice() >= at) {
         // Nothing stays: undoing row by row would end in the same empty tables.
-        let removed = sums.events();
+        let removed = sums.totals().events;
         sums.clear();
         store.clear_derived()?;
         return Ok(removed);
     }
     let mut removed = 0;
     while let Some((key, row)) = store.previous_journal(None)? {
-        if key.time < mark {
+        if key.to_bytes().as_slice() < at {
             break;
         }
         pools.undo(store, &effects(&key, &row)?)?;

@@ -29,9 +29,9 @@ impl<'a> Sums<'a> {
         Ok(Sums { totals: store.totals()?, zone, at_hand: None })
     }
 
-    /// Rows in the journal.
-    pub fn events(&self) -> u64 {
-        self.totals.events
+    /// The totals but for the accounts, which lack what the day at hand posted.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Forgets everything: the derived tables were emptied.

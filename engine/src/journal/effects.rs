@@ -40,11 +40,11 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
                     effects.push(LotEffect::Opened(arrived(key, slice, Some(*to), numbers.moved()?)));
                 }
             }
-            BookedStep::CarriedFee { slices, heir, .. } => {
+            BookedStep::CarriedFee { slices, heir, heir_left, .. } => {
                 let uses = slices.iter().cloned();
                 effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }));
                 let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
-                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost });
+                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost, left: *heir_left });
             }
             BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
         }

@@ -4,8 +4,8 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
 use crate::id::{ConnectionNo, EventId, EventKey, Rank};
 use crate::model::{
-    BookedDisposal, BookedStep, Counter, EventKind, JournalRow, LotKey, LotUse, Opening, Quarantine, Rail,
-    RowStatus, Slice, Term,
+    BookedDisposal, BookedStep, Counter, EventKind, JournalRow, Left, LotKey, LotUse, Opening, Quarantine,
+    Rail, RowStatus, Slice, Term,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::time::Timestamp;
@@ -183,6 +183,7 @@ fn any_step() -> impl Strategy<Value = BookedStep> {
             account,
             slices: vec![used(lot("c1.buy-1", 0), quantity, cost)],
             heir: lot("c1.buy-2", 0),
+            heir_left: Left { quantity, cost, loss_cost: None },
         },
     );
     let side = || (any_currency(), any_fiat());

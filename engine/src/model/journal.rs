@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counter, EventKind, LotKey, LotUse, Opening, Quarantine, Term};
+use super::{Counter, EventKind, Left, LotKey, LotUse, Opening, Quarantine, Term};
 use crate::id::{ConnectionNo, EventId};
 use crate::money::{Currency, Fiat, Msats, Rate};
 use crate::time::Timestamp;
@@ -82,6 +82,8 @@ pub enum BookedStep {
         slices: Vec<LotUse>,
         /// The lot that carries the cost now.
         heir: LotKey,
+        /// That lot with the cost.
+        heir_left: Left,
     },
     /// A fiat fee of a step that has no fiat side of its own in that currency.
     FiatFee {

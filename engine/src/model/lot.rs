@@ -171,7 +171,7 @@ pub struct PoolCost {
     pub cost: Fiat,
 }
 
-/// What was left of a lot after a slice was taken.
+/// What a lot holds after it was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
     /// Quantity left; never zero.
@@ -263,6 +263,8 @@ pub enum LotEffect {
         lot: LotKey,
         /// How much.
         cost: Fiat,
+        /// The lot with it.
+        left: Left,
     },
 }
 

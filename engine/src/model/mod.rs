@@ -11,6 +11,7 @@ mod event;
 mod journal;
 mod lot;
 mod quarantine;
+mod reach;
 mod record;
 mod settings;
 mod totals;
@@ -27,6 +28,7 @@ pub use lot::{
     Left, LotEffect, LotKey, LotUse, OpenLot, Opening, PoolCost, Term, UnitCost, UsePurpose, origin_of,
 };
 pub use quarantine::Quarantine;
+pub use reach::{PoolReach, Reach};
 pub use record::{PlainExtra, PlainKind, PlainRecord, Record, RecordBody, Side};
 pub use settings::{Allocation, FeeTreatment, LotScope, Method, Policy, Settings};
-pub use totals::{AccountTotal, Asset, GainTotals, Totals};
+pub use totals::{AccountTotal, Asset, GainTotals, Limits, Totals};

@@ -75,3 +75,12 @@ pub struct Totals {
     /// Cost of all open lots.
     pub open_cost: Fiat,
 }
+
+/// How far sums are from leaving their range, so that a replay need not look at every row for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Whether a sum has come near since everything was last derived from nothing.
+    pub near: bool,
+    /// By how much rows in the midst have changed sums since then, at most.
+    pub patched: i128,
+}

@@ -7,8 +7,11 @@ use super::codec::{decode, encode, encode_sized};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
-use crate::model::{JournalRow, LotKey, OpenLot, PoolCost, RowStatus, UnitCost};
+use crate::model::{JournalRow, LotKey, OpenLot, PoolCost, Reach, RowStatus, UnitCost};
 use crate::money::{Fiat, Msats};
+
+/// A lot with its ordered bytes.
+pub(crate) type KeyedLot = (Vec<u8>, OpenLot);
 
 impl<T: Readable> Store<T> {
     pub fn journal_row(&mut self, key: &EventKey) -> Result<Option<JournalRow>> {
@@ -40,17 +43,46 @@ impl<T: Readable> Store<T> {
     }
 
     /// The first lot at or after the raw key `from`, while it starts with `prefix`.
-    pub fn next_lot(&mut self, from: &[u8], prefix: &[u8]) -> Result<Option<(Vec<u8>, OpenLot)>> {
+    pub fn next_lot(&mut self, from: &[u8], prefix: &[u8]) -> Result<Option<KeyedLot>> {
         self.lots.at_or_after(from)?.filter(|row| row.0.starts_with(prefix)).map(lot_entry).transpose()
     }
 
     /// The last lot before the raw key `bound`, while it starts with `prefix`.
-    pub fn previous_lot(&mut self, bound: &[u8], prefix: &[u8]) -> Result<Option<(Vec<u8>, OpenLot)>> {
+    pub fn previous_lot(&mut self, bound: &[u8], prefix: &[u8]) -> Result<Option<KeyedLot>> {
         self.lots.before(Some(bound))?.filter(|row| row.0.starts_with(prefix)).map(lot_entry).transpose()
     }
 }
 
+impl<T: Readable> Store<T> {
+    /// How far the rows of a day reach.
+    pub fn reach(&mut self, day: i32) -> Result<Option<Reach>> {
+        self.reaches.get(&day_bytes(day))?.map(decode).transpose()
+    }
+
+    /// The first day at or after `day` that has a reach.
+    pub fn next_reach(&mut self, day: i32) -> Result<Option<(i32, Reach)>> {
+        let Some((key, value)) = self.reaches.at_or_after(&day_bytes(day))? else { return Ok(None) };
+        let key = <[u8; 4]>::try_from(key).map_err(|_| Error::Corrupt("day".into()))?;
+        Ok(Some(((u32::from_be_bytes(key) ^ (1 << 31)) as i32, decode(value)?)))
+    }
+}
+
+/// A day as bytes whose order is the order of days.
+fn day_bytes(day: i32) -> [u8; 4] {
+    ((day as u32) ^ (1 << 31)).to_be_bytes()
+}
+
 impl WriteStore<'_> {
+    /// Stores how far the rows of a day reach; a day whose rows touch nothing has no row.
+    pub fn put_reach(&mut self, day: i32, reach: &Reach) -> Result<()> {
+        if *reach == Reach::default() {
+            self.reaches.remove(&day_bytes(day))?;
+        } else {
+            self.reaches.put(&day_bytes(day), &encode(reach)?)?;
+        }
+        Ok(())
+    }
+
     /// Empties every derived table.
     pub fn clear_derived(&mut self) -> Result<()> {
         self.journal.clear()?;
@@ -58,6 +90,7 @@ impl WriteStore<'_> {
         self.lots.clear()?;
         self.days.clear()?;
         self.pools.clear()?;
+        self.reaches.clear()?;
         self.set_totals(&crate::model::Totals::default())
     }
 
@@ -68,6 +101,19 @@ impl WriteStore<'_> {
         }
         self.journal.put(&raw, &encode_sized(row, 256)?)?;
         Ok(())
+    }
+
+    /// Puts a row in the place of another.
+    pub fn replace_journal_row(
+        &mut self,
+        key: &EventKey,
+        old: Option<&JournalRow>,
+        new: &JournalRow,
+    ) -> Result<()> {
+        if old.is_some_and(|old| matches!(old.status, RowStatus::Quarantined(_))) {
+            self.quarantine.remove(&key.to_bytes())?;
+        }
+        self.put_journal_row(key, new)
     }
 
     pub fn remove_journal_row(&mut self, key: &EventKey, row: &JournalRow) -> Result<()> {
@@ -113,7 +159,7 @@ fn journal_entry(row: Row<'_>) -> Result<(EventKey, JournalRow)> {
     Ok((EventKey::from_bytes(row.0)?, decode(row.1)?))
 }
 
-fn lot_entry(row: Row<'_>) -> Result<(Vec<u8>, OpenLot)> {
+fn lot_entry(row: Row<'_>) -> Result<KeyedLot> {
     let stored: StoredLot = decode(row.1)?;
     let key = LotKey::from_bytes(row.0, stored.unit)?;
     Ok((row.0.to_vec(), stored.under(key)))

@@ -8,7 +8,7 @@ use super::codec::{decode, encode};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
-use crate::model::{Annotation, Connection, Settings, Totals};
+use crate::model::{Annotation, Connection, Limits, Settings, Totals};
 use crate::time::Timestamp;
 
 /// Format version of the whole file.
@@ -36,6 +36,37 @@ pub struct Tag {
     pub label: String,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+/// A span of time whose events are to be derived anew; both ends inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    /// The first instant.
+    pub from: Timestamp,
+    /// The last.
+    pub to: Timestamp,
+}
+
+/// Spans kept at most; of more, those closest to each other become one.
+const SPANS_MAX: usize = 32;
+
+/// The same spans in order, none touching another, and not too many.
+fn few_spans(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_by_key(|span| span.from);
+    let mut few: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match few.last_mut() {
+            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
+            _ => few.push(span),
+        }
+    }
+    while few.len() > SPANS_MAX {
+        let gap = |pair: &[Span]| pair[1].from.as_micros().saturating_sub(pair[0].to.as_micros());
+        let Some(closest) = (0..few.len() - 1).min_by_key(|at| gap(&few[*at..at + 2])) else { break };
+        let next = few.remove(closest + 1);
+        few[closest].to = next.to;
+    }
+    few
 }
 
 impl<T: Readable> Store<T> {
@@ -67,9 +98,19 @@ impl<T: Readable> Store<T> {
         Ok(self.single("totals")?.unwrap_or_default())
     }
 
+    /// How far sums are from leaving their range.
+    pub fn limits(&mut self) -> Result<Limits> {
+        Ok(self.single("limits")?.unwrap_or_default())
+    }
+
+    /// The spans of time whose events are to be derived anew, in order; empty when every derived row is true.
+    pub fn dirty(&mut self) -> Result<Vec<Span>> {
+        Ok(self.single("dirty")?.unwrap_or_default())
+    }
+
     /// The instant from which derived rows may be wrong.
     pub fn dirty_from(&mut self) -> Result<Option<Timestamp>> {
-        Ok(self.single::<Option<Timestamp>>("dirty_from")?.flatten())
+        Ok(self.dirty()?.first().map(|span| span.from))
     }
 
     /// The number of writes the book has seen.
@@ -159,14 +200,31 @@ impl WriteStore<'_> {
         self.set_single("totals", totals)
     }
 
-    pub fn set_dirty_from(&mut self, from: Option<Timestamp>) -> Result<()> {
-        self.set_single("dirty_from", &from)
+    pub fn set_limits(&mut self, limits: &Limits) -> Result<()> {
+        self.set_single("limits", limits)
     }
 
-    /// Lowers the mark to `from`; what is not booked yet (the end of time) needs no mark.
-    pub fn lower_mark(&mut self, from: Timestamp) -> Result<()> {
-        let lower = self.dirty_from()?.is_none_or(|mark| from < mark);
-        if lower && from < Timestamp::MAX { self.set_dirty_from(Some(from)) } else { Ok(()) }
+    /// Says that every derived row is true.
+    pub fn set_clean(&mut self) -> Result<()> {
+        self.set_single("dirty", &Vec::<Span>::new())
+    }
+
+    /// Marks the events from `from` to `to`, both inclusive; what is not booked yet (the end of time) needs no mark.
+    pub fn mark(&mut self, from: Timestamp, to: Timestamp) -> Result<()> {
+        if from == Timestamp::MAX || from > to {
+            return Ok(());
+        }
+        let mut spans = self.dirty()?;
+        if spans.iter().any(|span| span.from <= from && to <= span.to) {
+            return Ok(());
+        }
+        spans.push(Span { from, to });
+        self.set_single("dirty", &few_spans(spans))
+    }
+
+    /// Marks everything at and after `from`.
+    pub fn mark_from(&mut self, from: Timestamp) -> Result<()> {
+        self.mark(from, Timestamp::MAX)
     }
 
     pub fn set_rates_cursor(&mut self, cursor: u64) -> Result<()> {

@@ -23,8 +23,9 @@ pub use blockmap::BlockMap;
 #[cfg(test)]
 pub(crate) use fault::Disk;
 pub(crate) use file::{BookFile, Frozen};
-pub(crate) use meta::for_each;
+pub(crate) use journal::KeyedLot;
 pub use meta::{Change, Tag};
+pub(crate) use meta::{Span, for_each};
 pub use records::RateRow;
 pub(crate) use records::{RecordKey, record_from_bytes, record_to_bytes};
 pub(crate) use tables::{ReadStore, Readable, Store, WriteStore};

@@ -69,6 +69,8 @@ tables! {
     lots,
     /// Derived: local day → `DayTotals`; no row for a day on which nothing happened.
     days,
+    /// Derived: day (UTC) → `Reach`: how far its rows reach into the pools.
+    reaches,
     /// Derived: pool → `PoolCost`, where a method keeps one cost for a whole pool.
     pools,
 }

@@ -97,7 +97,7 @@ fn conserved(book: &Book) -> Law {
                 LotEffect::Used { slice, .. } => {
                     (&slice.lot, -i128::from(slice.quantity.get()), -i128::from(slice.cost.get()))
                 }
-                LotEffect::CostAdded { lot, cost } => (lot, 0, i128::from(cost.get())),
+                LotEffect::CostAdded { lot, cost, .. } => (lot, 0, i128::from(cost.get())),
             };
             hold!(
                 lot.acquired_at <= key.time && lot.origin <= key,

@@ -81,7 +81,7 @@ fn apply(lots: &mut Lots, effect: LotEffect) {
     let (lot, units, cost) = match effect {
         LotEffect::Opened(lot) => (lot.key, lot.quantity.get(), lot.cost.get()),
         LotEffect::Used { slice, .. } => (slice.lot, -slice.quantity.get(), -slice.cost.get()),
-        LotEffect::CostAdded { lot, cost } => (lot, 0, cost.get()),
+        LotEffect::CostAdded { lot, cost, .. } => (lot, 0, cost.get()),
     };
     let entry = lots.entry(lot).or_default();
     *entry = (entry.0 + i128::from(units), entry.1 + i128::from(cost));
