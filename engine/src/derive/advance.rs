@@ -123,6 +123,11 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// How many events were derived anew so far.
+    pub fn replaced(&self) -> u64 {
+        self.replayed
+    }
+
     /// Books an event as its annotations say.
     pub fn book(&mut self, store: &mut WriteStore<'_>, event: Event) -> Result<(EventKey, JournalRow)> {
         if self.replayed.is_multiple_of(1024) && (self.cancelled)() {

@@ -41,6 +41,8 @@ pub(super) struct Past {
     at: EventKey,
     /// What the old row at the place touches, if there is one.
     own: Option<Vec<Touch>>,
+    /// Whether a record named these lots: then they tell nothing of the order.
+    named: bool,
     difference: BTreeMap<Vec<u8>, Differ>,
     /// Entries that may have become equal.
     touched: Vec<Vec<u8>>,
@@ -68,6 +70,8 @@ struct Ahead {
     day: Option<i32>,
     touches: VecDeque<KeyedLot>,
     seen: BTreeSet<Vec<u8>>,
+    /// Of these, the one the method uses last: lots not met yet come behind it.
+    furthest: Option<Vec<u8>>,
     last: Option<Vec<u8>>,
 }
 
@@ -77,6 +81,7 @@ impl Past {
             method,
             at: EventKey { time: Timestamp::MIN, rank: Rank::Receipt, order: 0, id: EventId::from_text("") },
             own: None,
+            named: false,
             difference: BTreeMap::new(),
             touched: Vec::new(),
             looked: 0,
@@ -90,8 +95,9 @@ impl Past {
     }
 
     /// Goes to the place of a row. What the old books' row there touches is the same in both until it is booked anew.
-    pub fn go(&mut self, at: &EventKey, own: Option<Vec<Touch>>) {
+    pub fn go(&mut self, at: &EventKey, own: Option<Vec<Touch>>, named: bool) {
         self.at = at.clone();
+        self.named = named;
         self.may_look += LOOKED_PER_ROW;
         for touch in own.iter().flatten() {
             if *touch.before.key.opened_by() < self.at {
@@ -228,7 +234,8 @@ impl Past {
         self.difference.entry(raw).or_insert_with(|| Differ { old: same.cloned(), new: same.cloned() })
     }
 
-    pub fn walk(&self, pool: [u8; 4]) -> Walk {
+    pub fn walk(&mut self, pool: [u8; 4]) -> Walk {
+        self.lost |= self.named;
         let mut from = self.at.to_bytes();
         if self.own.is_some() {
             from = behind(&from);
@@ -238,6 +245,7 @@ impl Past {
             day: None,
             touches: VecDeque::new(),
             seen: BTreeSet::new(),
+            furthest: None,
             last: None,
         };
         for Touch { raw, before, .. } in self.own.iter().flatten() {
@@ -252,6 +260,10 @@ impl Past {
             pool_of(raw) == pool && *before.key.opened_by() < self.at && ahead.seen.insert(raw.to_vec());
         if met {
             ahead.touches.push_back((raw.to_vec(), before.clone()));
+            let further = |known: &Vec<u8>| compare(self.method, known, raw) == Ordering::Less;
+            if ahead.furthest.as_ref().is_none_or(further) {
+                ahead.furthest = Some(raw.to_vec());
+            }
         }
         met
     }
@@ -260,9 +272,13 @@ impl Past {
     pub fn next(&mut self, store: &mut WriteStore<'_>, walk: &mut Walk) -> Result<Option<KeyedLot>> {
         let mut shelf = Picked(&self.difference, |differ: &Differ| differ.new.clone());
         let new = next_in_order(&mut shelf, self.method, &walk.pool, walk.after.as_deref())?;
-        let old = match walk.peeked.take() {
-            Some(peeked) => peeked,
-            None => self.next_old(store, walk.pool, &mut walk.ahead)?,
+        let old = match (walk.peeked.take(), &new) {
+            (Some(peeked), _) => peeked,
+            (None, Some((raw, _))) if self.is_met(&mut walk.ahead, raw) => {
+                walk.after = Some(raw.clone());
+                return Ok(new);
+            }
+            (None, _) => self.next_old(store, walk.pool, &mut walk.ahead)?,
         };
         let old_first = match (&old, &new) {
             (Some(old), Some(new)) => compare(self.method, &old.0, &new.0) == Ordering::Less,
@@ -276,6 +292,13 @@ impl Past {
         };
         walk.after = next.as_ref().map(|(raw, _)| raw.clone());
         Ok(next)
+    }
+
+    /// Whether no lot that both books hold, and that was not met yet, can come before this one.
+    fn is_met(&self, ahead: &mut Ahead, raw: &[u8]) -> bool {
+        ahead.touches.retain(|(met, _)| !self.difference.contains_key(met));
+        let before = |furthest: &Vec<u8>| compare(self.method, raw, furthest) != Ordering::Greater;
+        ahead.touches.is_empty() && ahead.furthest.as_ref().is_some_and(before)
     }
 
     /// The next lot that both books hold at the place.
@@ -355,7 +378,7 @@ impl Past {
             return Ok(());
         }
         ahead.from = Some(behind(&raw));
-        let named = row.steps.iter().any(|step| matches!(step, BookedStep::Disposed(it) if it.named));
+        let named = names_lots(&row);
         for Touch { raw, before, .. } in touches(&row)? {
             let met = self.meet(pool, &raw, &before, ahead);
             self.lost |= met && named;
@@ -367,4 +390,9 @@ impl Past {
         self.looked += 1;
         self.lost |= self.looked > self.may_look;
     }
+}
+
+/// Whether a record named the lots of this row.
+pub(super) fn names_lots(row: &JournalRow) -> bool {
+    row.steps.iter().any(|step| matches!(step, BookedStep::Disposed(disposal) if disposal.named))
 }

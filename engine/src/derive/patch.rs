@@ -5,7 +5,7 @@
 
 use super::advance::{Run, weight};
 use super::order::behind;
-use super::past::Past;
+use super::past::{Past, names_lots};
 use super::reach::{day_of, start_of};
 use super::scan::Scan;
 use super::touch::{Touch, touches};
@@ -91,6 +91,7 @@ fn follow(
     until: Option<&[u8]>,
 ) -> Result<Option<Vec<u8>>> {
     let mut from = instant_bytes(Timestamp::from_micros(after.as_micros().saturating_add(1))).to_vec();
+    let give_up = rows_worth_patching(run, store, after)?;
     let mut today = None;
     let mut events = Events { scan: None };
     while let Some(past) = run.booker.pools.past.as_mut().filter(|past| !past.is_same()) {
@@ -120,6 +121,10 @@ fn follow(
         }
         let touched = touches(&row)?;
         if past.affects(&row, &touched)? {
+            if run.replaced() > give_up {
+                run.booker.pools.past = None;
+                return Ok(Some(instant_bytes(Timestamp::MIN).to_vec()));
+            }
             let event = events.at(run, store, &key)?;
             if event.is_none() || !replace(run, store, &key, Some((row, touched)), event)? {
                 return Ok(Some(raw));
@@ -130,6 +135,17 @@ fn follow(
         from = behind(&raw);
     }
     Ok(None)
+}
+
+/// How many rows are replaced before everything is derived from nothing instead. Replacing a row costs more than booking
+/// one behind the last, so that it is not worth it where most of the book is to be replaced: with FIFO, what an early event
+/// changes rarely settles.
+fn rows_worth_patching(run: &Run<'_>, store: &mut WriteStore<'_>, after: Timestamp) -> Result<u64> {
+    let first = store.next_journal(&[])?.map_or(after, |(key, _)| key.time).as_micros();
+    let last = store.previous_journal(None)?.map_or(after, |(key, _)| key.time).as_micros();
+    let (whole, follows) = (last.saturating_sub(first), last.saturating_sub(after.as_micros()));
+    let most = i128::from(follows) * 4 > i128::from(whole) * 3;
+    Ok(if most { run.sums.totals().events / 64 + 1_000 } else { u64::MAX })
 }
 
 /// Finds the events of rows that ascend.
@@ -167,7 +183,7 @@ fn replace(
 ) -> Result<bool> {
     let Some(past) = &mut run.booker.pools.past else { return Ok(false) };
     let (old, touched) = old.unzip();
-    past.go(key, touched);
+    past.go(key, touched, old.as_ref().is_some_and(names_lots));
     let new = event.map(|event| run.book(store, event)).transpose()?.map(|(_, row)| row);
     let patched = [&old, &new].into_iter().flatten().map(weight).sum::<i128>();
     run.limits.patched = run.limits.patched.saturating_add(patched);

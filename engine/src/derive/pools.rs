@@ -44,9 +44,9 @@ impl Pools {
     }
 
     /// A walk over a pool's lots in the order in which the method uses them.
-    fn walk(&self, pool: Option<ConnectionNo>) -> PoolWalk {
+    fn walk(&mut self, pool: Option<ConnectionNo>) -> PoolWalk {
         let pool = LotKey::pool_bytes(pool);
-        match &self.past {
+        match &mut self.past {
             None => PoolWalk::Now { pool, after: None },
             Some(past) => PoolWalk::Past(past.walk(pool)),
         }
