@@ -2,13 +2,13 @@
 
 use super::Snapshot;
 use super::snapshot::behind;
-use crate::derive::locate_event;
+use crate::derive::{allocation_place, locate_event};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId, EventKey, instant_bytes};
 use crate::journal::{chart, postings};
 use crate::model::{Annotation, Connection, EventKind, JournalRow, Posting, Rail, RowStatus};
 use crate::store::ReadStore;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Zone};
 
 /// Order of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Snapshot {
         Ok(count)
     }
 
-    /// One event; `id` may be that of any record merged into it.
+    /// One event; `id` may be that of any record merged into it, or of an event of the books themselves.
     ///
     /// # Errors
     /// [`Error::NotFound`] when it is not in the journal (not processed yet, pending, or unknown).
@@ -126,7 +126,13 @@ impl Snapshot {
         let connections = store.connections()?;
         let rails = |no| rail(&connections, no);
         let missing = || Error::not_found("event", id.as_str());
-        let key = locate_event(&mut store, id, &rails)?.ok_or_else(missing)?.key;
+        let key = match locate_event(&mut store, id, &rails)? {
+            Some(located) => located.key,
+            None => {
+                let zone = Zone::named(&store.booked_settings()?.timezone)?;
+                allocation_place(id, &zone).ok_or_else(missing)?
+            }
+        };
         let row = store.journal_row(&key)?.ok_or_else(missing)?;
         let annotation = store.annotation_over(&key.id, &row.merged)?;
         let postings = named_postings(&row, &connections)?;

@@ -4,7 +4,7 @@ use super::{Book, Tag};
 use crate::derive::{Located, locate_event, remove_records};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
-use crate::model::{Annotation, AnnotationEdit, Connection, Rail, Settings};
+use crate::model::{Annotation, AnnotationEdit, Connection, Era, Rail, Settings};
 use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
 
@@ -24,16 +24,24 @@ pub struct NewConnection {
 }
 
 impl Book {
-    /// Sets the book's policies; what matters to derived rows marks the whole book. Says whether anything changed.
+    /// Sets the book's policies; what matters to derived rows marks the book from where it matters: methods and scopes
+    /// from the first instant at which they differ, all else from the beginning. Says whether anything changed.
     pub fn set_settings(&self, now: Timestamp, settings: &Settings) -> Result<bool> {
-        Zone::named(&settings.timezone)?;
+        let zone = Zone::named(&settings.timezone)?;
         settings.check()?;
+        let eras = Era::all(settings, &zone)?;
         let changed = self.write(|store| {
-            if store.settings()? == *settings {
+            let old = store.settings()?;
+            if old == *settings {
                 return Ok(None);
             }
             store.set_settings(settings)?;
-            store.mark_from(Timestamp::MIN)?;
+            let Settings { method, lot_scope, policies, .. } = settings.clone();
+            let mark = match (Settings { method, lot_scope, policies, ..old.clone() }) == *settings {
+                true => Era::first_difference(&Era::all(&old, &zone)?, &eras),
+                false => Some(Timestamp::MIN),
+            };
+            store.mark_from(mark.unwrap_or(Timestamp::MAX))?;
             store.log(now, "settings", 1).map(Some)
         })?;
         Ok(changed.is_some())

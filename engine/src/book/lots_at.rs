@@ -5,7 +5,6 @@
 //! of what is open**, also where a pool keeps one cost, which its lots then share by quantity.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use super::Snapshot;
 use super::snapshot::behind;
@@ -19,21 +18,15 @@ use crate::reports::Range;
 use crate::store::ReadStore;
 use crate::time::Timestamp;
 
-/// Open lots, pool by pool, in the order of their table.
+/// Open lots, pool by pool.
 pub type LotRows = Box<dyn Iterator<Item = Result<OpenLot>>>;
 
 impl Snapshot {
-    /// Open lots as they stood at `as_of` (its own instant included; `None`: as they stand), pool by pool.
+    /// Open lots as they stood at `as_of` (its own instant included), pool by pool, oldest first; `None`: as they stand, in
+    /// the order of their keys.
     pub fn open_lots_at(&self, as_of: Option<Timestamp>) -> Result<LotRows> {
         let pooled = self.booked_settings()?.method.pools_cost();
-        let Some(as_of) = as_of else {
-            let lots = self.open_lots()?;
-            if !pooled {
-                return Ok(Box::new(lots));
-            }
-            let mut store = self.store()?;
-            return Ok(Box::new(shared(lots, move |pool| store.pool_cost(pool))));
-        };
+        let Some(as_of) = as_of else { return Ok(Box::new(self.open_lots()?)) };
         let before = self.spans()?.sum(&Range { start: None, end: Some(as_of) })?.events;
         let after = self.totals()?.events.saturating_sub(before);
         let Lots { open, pools, .. } =
@@ -42,7 +35,7 @@ impl Snapshot {
         if !pooled {
             return Ok(Box::new(lots));
         }
-        Ok(Box::new(shared(lots, move |pool| Ok(pools.get(&pool).copied().unwrap_or_default()))))
+        Ok(Box::new(shared(lots, pools)))
     }
 
     fn replayed(&self, as_of: Timestamp, pooled: bool) -> Result<Lots> {
@@ -74,22 +67,18 @@ impl Snapshot {
 /// Gives each lot its share of its pool's cost; the last lot of a pool takes what is left.
 fn shared(
     lots: impl Iterator<Item = Result<OpenLot>>,
-    mut cost_of: impl FnMut(Option<ConnectionNo>) -> Result<PoolCost>,
+    mut pools: BTreeMap<Option<ConnectionNo>, PoolCost>,
 ) -> impl Iterator<Item = Result<OpenLot>> {
-    let mut left: BTreeMap<Option<ConnectionNo>, PoolCost> = BTreeMap::new();
     lots.map(move |lot| {
         let lot = lot?;
-        let rest = match left.entry(lot.key.pool) {
-            Entry::Vacant(vacant) => vacant.insert(cost_of(lot.key.pool)?),
-            Entry::Occupied(known) => known.into_mut(),
-        };
+        let rest = pools.entry(lot.key.pool).or_default();
         let cost = cost_share(rest.cost, lot.quantity, rest.quantity)?;
         *rest = PoolCost { quantity: rest.quantity.sub(lot.quantity)?, cost: rest.cost.sub(cost)? };
         Ok(OpenLot { cost, ..lot })
     })
 }
 
-/// Open lots in memory, under their ordered bytes.
+/// Open lots in memory, under their ordered bytes without rank: the same lot may be ranked by one method and not by another.
 #[derive(Default)]
 struct Lots {
     pooled: bool,
@@ -102,7 +91,7 @@ impl Lots {
         if self.pooled && !self.pools.contains_key(&lot.key.pool) {
             self.pools.insert(lot.key.pool, store.pool_cost(lot.key.pool)?);
         }
-        self.open.insert(lot.key.to_bytes(), lot);
+        self.put(lot);
         Ok(())
     }
 
@@ -110,21 +99,21 @@ impl Lots {
         match effect {
             LotEffect::Opened(lot) => {
                 self.hold(lot.key.pool, lot.quantity, lot.cost)?;
-                self.open.insert(lot.key.to_bytes(), lot);
+                self.put(lot);
             }
             LotEffect::Used { slice, .. } => {
                 let LotUse { lot, quantity, cost, left, .. } = slice;
                 self.hold(lot.pool, Msats::ZERO.sub(quantity)?, Fiat::ZERO.sub(cost)?)?;
-                let raw = lot.to_bytes();
                 match left {
-                    None => drop(self.open.remove(&raw)),
+                    None => drop(self.open.remove(&plain(&lot))),
                     Some(left) => {
                         let (quantity, cost, loss_cost) = (left.quantity, left.cost, left.loss_cost);
-                        self.open.insert(raw, OpenLot { key: lot, quantity, cost, loss_cost });
+                        self.put(OpenLot { key: lot, quantity, cost, loss_cost });
                     }
                 }
             }
-            LotEffect::CostAdded { lot, cost, .. } => self.add_cost(&lot, cost)?,
+            LotEffect::CostAdded { lot, cost, loss_cost, .. } => self.add_cost(&lot, cost, loss_cost)?,
+            LotEffect::ClaimedWhole { lot, cost } => self.hold(lot.pool, Msats::ZERO, cost)?,
         }
         Ok(())
     }
@@ -133,23 +122,33 @@ impl Lots {
         match effect {
             LotEffect::Opened(lot) => {
                 self.hold(lot.key.pool, Msats::ZERO.sub(lot.quantity)?, Fiat::ZERO.sub(lot.cost)?)?;
-                self.open.remove(&lot.key.to_bytes());
+                self.open.remove(&plain(&lot.key));
             }
             LotEffect::Used { slice, .. } => {
                 self.hold(slice.lot.pool, slice.quantity, slice.cost)?;
-                self.open.insert(slice.lot.to_bytes(), slice.before()?);
+                self.put(slice.before()?);
             }
-            LotEffect::CostAdded { lot, cost, .. } => self.add_cost(&lot, Fiat::ZERO.sub(cost)?)?,
+            LotEffect::CostAdded { lot, cost, loss_cost, .. } => {
+                self.add_cost(&lot, Fiat::ZERO.sub(cost)?, Fiat::ZERO.sub(loss_cost)?)?;
+            }
+            LotEffect::ClaimedWhole { lot, cost } => {
+                self.hold(lot.pool, Msats::ZERO, Fiat::ZERO.sub(cost)?)?
+            }
         }
         Ok(())
     }
 
-    fn add_cost(&mut self, key: &LotKey, cost: Fiat) -> Result<()> {
+    fn add_cost(&mut self, key: &LotKey, cost: Fiat, loss_cost: Fiat) -> Result<()> {
         self.hold(key.pool, Msats::ZERO, cost)?;
         let missing = || Error::Corrupt(format!("lot {} is not open", key.lot_id()));
-        let lot = self.open.get_mut(&key.to_bytes()).ok_or_else(missing)?;
+        let lot = self.open.get_mut(&plain(key)).ok_or_else(missing)?;
         lot.cost = lot.cost.add(cost)?;
+        lot.loss_cost = lot.loss_cost.map(|kept| kept.add(loss_cost)).transpose()?;
         Ok(())
+    }
+
+    fn put(&mut self, lot: OpenLot) {
+        self.open.insert(plain(&lot.key), lot);
     }
 
     /// Changes what a pool holds, where it keeps the cost.
@@ -160,4 +159,8 @@ impl Lots {
         }
         Ok(())
     }
+}
+
+fn plain(key: &LotKey) -> Vec<u8> {
+    LotKey { unit: None, ..key.clone() }.to_bytes()
 }

@@ -7,8 +7,9 @@ use super::{Change, Tag};
 use crate::derive::pending_events;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId, EventKey, instant_bytes};
+use crate::lots::cost_share;
 use crate::model::{
-    Annotation, Connection, JournalRow, OpenLot, Quarantine, Record, RowStatus, Settings, Totals,
+    Annotation, Connection, JournalRow, OpenLot, PoolCost, Quarantine, Record, RowStatus, Settings, Totals,
 };
 use crate::money::Rate;
 use crate::reports::{self, FormQuery, Header, HistoryQuery, Range, ReportContext};
@@ -120,16 +121,35 @@ impl Snapshot {
         Ok(JournalRows { store: self.store()?, from, end: range.end })
     }
 
-    /// Open lots, pool by pool, oldest first.
+    /// Open lots, pool by pool, each in the order of its keys: oldest first, but lowest unit cost first where the method
+    /// ranks by it. Where a pool keeps one cost, each lot is given its share of that by quantity.
     pub fn open_lots(&self) -> Result<impl Iterator<Item = Result<OpenLot>> + use<>> {
         let mut store = self.store()?;
+        let pooled = store.booked_settings()?.method.pools_cost();
         let mut from = Vec::new();
+        // The pool at hand, and what of it has not been given to a lot yet.
+        let mut at: Option<(Option<ConnectionNo>, PoolCost)> = None;
         Ok(std::iter::from_fn(move || {
-            let next = store.next_lot(&from, &[]).transpose()?;
-            Some(next.map(|(raw, lot)| {
-                from = raw;
-                from.push(0);
-                lot
+            let (raw, lot) = match store.next_lot(&from, &[]).transpose()? {
+                Ok(next) => next,
+                Err(error) => return Some(Err(error)),
+            };
+            from = raw;
+            from.push(0);
+            if !pooled {
+                return Some(Ok(lot));
+            }
+            let pool = lot.key.pool;
+            let left = match at.filter(|(of, _)| *of == pool) {
+                Some((_, left)) => Ok(left),
+                None => store.pool_cost(pool),
+            };
+            Some(left.and_then(|left| {
+                let cost = cost_share(left.cost, lot.quantity, left.quantity)?;
+                let rest =
+                    PoolCost { quantity: left.quantity.sub(lot.quantity)?, cost: left.cost.sub(cost)? };
+                at = Some((pool, rest));
+                Ok(OpenLot { cost, ..lot })
             }))
         }))
     }

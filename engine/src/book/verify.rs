@@ -43,7 +43,9 @@ impl Book {
         let frozen = self.freeze()?;
         let mut report = Verified::default();
         let mut stored = frozen.store()?;
-        let mark = stored.dirty_from()?;
+        let settings = stored.settings()?;
+        let zone = Zone::named(&settings.timezone)?;
+        let mark = stored.dirty_from()?.map(|mark| derive::first_affected(&settings, &zone, mark));
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
         let outcome = self.write(|store| {
@@ -121,6 +123,7 @@ fn compare<T: Readable>(
         compare_rows("reaches", &mut stored.reaches, &mut rebuilt.reaches, None, report)?;
         compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         report.open_lots = compare_rows("open lots", &mut stored.lots, &mut rebuilt.lots, None, report)?;
+        compare_rows("pools", &mut stored.pools, &mut rebuilt.pools, None, report)?;
         if stored.totals()? != rebuilt.totals()? {
             report.note("the running totals differ from a rebuild".into());
         }

@@ -8,12 +8,17 @@ use super::pools::Pools;
 use super::reach::Reaches;
 use super::rewind::rewind;
 use super::scan::Scan;
+use super::section104::{self, first_affected};
 use super::sums::Sums;
+use super::switch::Switch;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey, instant_bytes, instant_from_bytes};
-use crate::journal::{effects, postings};
-use crate::model::{BookedStep, Event, JournalRow, Limits, LotUse, Quarantine, Rail, RowStatus, Totals};
+use crate::journal::{Sign, apply, effects, postings};
+use crate::model::{
+    BookedStep, Era, Event, JournalRow, Limits, LotUse, Method, Quarantine, Rail, RowStatus, Totals,
+};
 use crate::money::Msats;
+use crate::normalise::Rails;
 use crate::store::{Span, WriteStore};
 use crate::time::{Timestamp, Zone};
 
@@ -51,9 +56,10 @@ pub(crate) fn process(
             rates: Default::default(),
             pools: Pools::new(settings.method),
             lot_scope: settings.lot_scope,
+            ahead: None,
         },
         sums: Sums::load(store, &zone)?,
-        reaches: Reaches::new(settings.method),
+        reaches: Reaches::new(Era::all(&settings, &zone)?),
         limits: store.limits()?,
         annotated: store.annotations.at_or_after(&[])?.is_some(),
         cancelled,
@@ -62,7 +68,10 @@ pub(crate) fn process(
     };
     let rest = match run.may_patch(store, spans)? {
         true => patch(&mut run, store, spans)?,
-        false => spans.first().map(|span| instant_bytes(span.from).to_vec()),
+        false => {
+            let first = spans.first().map(|span| first_affected(&settings, &zone, span.from));
+            first.map(|instant| instant_bytes(instant).to_vec())
+        }
     };
     if let Some(at) = rest {
         run.replay(store, &at)?;
@@ -83,13 +92,17 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Whether rows may be replaced one by one: lots have an order, and it is still the same.
-    fn may_patch(&self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
+    /// Whether rows may be replaced one by one: lots have an order, it is still the same, and it is the order of all rows
+    /// that follow. Puts the era of these rows in force.
+    fn may_patch(&mut self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
         let settings = self.booker.settings;
-        Ok(!settings.method.pools_cost()
-            && settings.policies.is_empty()
+        let Some((last, _)) = store.previous_journal(None)? else { return Ok(false) };
+        let eras = Era::all(settings, self.booker.zone)?;
+        let Some(era) = Era::at(&eras, last.time) else { return Ok(false) };
+        (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
+        Ok(!era.method.pools_cost()
             && !self.limits.near
-            && spans.first().is_some_and(|span| span.from > Timestamp::MIN)
+            && spans.first().is_some_and(|span| span.from > era.from)
             && store.booked_settings()? == *settings)
     }
 
@@ -102,8 +115,10 @@ impl Run<'_> {
             self.sums.clear();
             self.limits = Limits::default();
         }
-        let mut old = Pools::new(store.booked_settings()?.method);
-        if rewind(store, &mut self.sums, &mut old, at, self.booker.rails)? > 0 {
+        let booked = store.booked_settings()?;
+        let booked = Era::all(&booked, &Zone::named(&booked.timezone)?)?;
+        let mut old = Pools::new(booked.last().map_or(self.booker.settings.method, |era| era.method));
+        if rewind(store, &mut self.sums, &mut old, at, self.booker.rails, &booked)? > 0 {
             self.reaches.cut(store, at)?;
         }
         old.finish(store)?;
@@ -111,7 +126,22 @@ impl Run<'_> {
             past.settle(store)?;
         }
         let mut scan = Scan::starting(instant);
-        while let Some(event) = scan.next(store, self.booker.rails)? {
+        let eras = Era::all(self.booker.settings, self.booker.zone)?;
+        let (begun, coming) = eras.split_at(Era::begun_before(&eras, instant));
+        if let Some(era) = begun.last() {
+            (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
+        }
+        if self.booker.pools.method == Method::UkS104 {
+            return section104::replay(self, store, &mut scan, instant);
+        }
+        let mut coming = coming.iter().peekable();
+        loop {
+            let event = scan.next(store, self.booker.rails)?;
+            let now = |era: &&Era| event.as_ref().is_none_or(|event| era.from <= event.key.time);
+            while let Some(era) = coming.next_if(now) {
+                self.begin(store, era)?;
+            }
+            let Some(event) = event else { break };
             if event.key.time == instant && event.key.to_bytes().as_slice() < at {
                 continue;
             }
@@ -126,6 +156,19 @@ impl Run<'_> {
     /// How many events were derived anew so far.
     pub fn replaced(&self) -> u64 {
         self.replayed
+    }
+
+    /// Puts an era in force; where the scope changes, that is rows of its own.
+    fn begin(&mut self, store: &mut WriteStore<'_>, era: &Era) -> Result<()> {
+        let mut switch = Switch::into(store, &mut self.booker, &mut self.sums, era)?;
+        while let Some((key, row)) = switch.next(store, &mut self.booker)? {
+            self.replayed += 1;
+            self.entries += u64::from(row.status == RowStatus::Booked);
+            let row = self.add(store, &key, row)?;
+            self.reaches.appended(store, &key, &row)?;
+            store.put_journal_row(&key, &row)?;
+        }
+        Ok(())
     }
 
     /// Books an event as its annotations say.
@@ -145,13 +188,7 @@ impl Run<'_> {
 
     /// Adds a booked row to the sums. A row they have no room for is set aside, so that it cannot stop the others.
     pub fn add(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: JournalRow) -> Result<JournalRow> {
-        self.limits.near |= near_limits(self.sums.totals(), &row);
-        let fits = match postings(&row, self.booker.rails) {
-            Ok(lines) => self.sums.add(store, key.time, &row, &lines)?,
-            Err(Error::Overflow(_)) => false,
-            Err(error) => return Err(error),
-        };
-        if fits {
+        if self.admit(store, key, &row)? {
             return Ok(row);
         }
         self.limits.near = true;
@@ -161,6 +198,16 @@ impl Run<'_> {
         match self.sums.add(store, key.time, &row, &[])? {
             true => Ok(row),
             false => Err(Error::Overflow("number of events")),
+        }
+    }
+
+    /// Adds a row to sums that have room for it; says whether they had. If not, they are as they were.
+    pub fn admit(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: &JournalRow) -> Result<bool> {
+        self.limits.near |= near_limits(self.sums.totals(), row);
+        match postings(row, self.booker.rails) {
+            Ok(lines) => self.sums.add(store, key.time, row, &lines),
+            Err(Error::Overflow(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -179,6 +226,14 @@ impl Run<'_> {
             quarantined: totals.quarantined,
             book_version: store.version()?,
         })
+    }
+}
+
+/// Adds a row to totals that have room for it; says whether they had. If not, they are as they were.
+pub(super) fn admit(totals: &mut Totals, row: &JournalRow, rails: Rails<'_>) -> Result<bool> {
+    match postings(row, rails).and_then(|_| apply(totals, row, Sign::Add)) {
+        Err(Error::Overflow(_)) => Ok(false),
+        added => added.map(|()| true),
     }
 }
 
@@ -207,7 +262,9 @@ pub(super) fn weight(row: &JournalRow) -> i128 {
         }
         BookedStep::FiatFee { value, .. } => size(value.get()),
         // A moved slice leaves one pool and enters another.
-        BookedStep::Moved { slices, .. } | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
+        BookedStep::Moved { slices, .. }
+        | BookedStep::Dealt { slices, .. }
+        | BookedStep::CarriedFee { slices, .. } => 2 * used(slices),
         BookedStep::FiatTraded { .. } => 0,
     });
     amounts.sum()

@@ -4,12 +4,12 @@ use super::pools::Pools;
 use super::value::{Rates, Stop, Valuer};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey};
-use crate::journal::{BasisKind, Numbers, arrived, basis_kind, effects_of, opened_key};
+use crate::journal::{BasisKind, Numbers, arrived, basis_kind, carried, effects_of, opened_key};
 use crate::lots::{Take, apportion};
 use crate::model::{
     Acquire, Annotation, Basis, BookedDisposal, BookedStep, Counter, Dispose, Event, FeeTreatment,
-    JournalRow, LotEffect, LotScope, LotUse, OpenLot, Opening, Quarantine, RowStatus, Settings, Slice, Step,
-    Term, UsePurpose,
+    JournalRow, LotEffect, LotScope, OpenLot, Opening, Quarantine, RowStatus, Settings, Slice, Step, Term,
+    UsePurpose,
 };
 use crate::money::{Currency, Fiat, Msats};
 use crate::normalise::Rails;
@@ -25,6 +25,8 @@ pub(super) struct Booker<'a> {
     pub pools: Pools,
     /// Which lots a disposal may choose from, now.
     pub lot_scope: LotScope,
+    /// Where lots are chosen later (`UK_S104`): what is held behind the last event booked.
+    pub ahead: Option<Msats>,
 }
 
 /// The row being written.
@@ -63,6 +65,7 @@ impl Booker<'_> {
         let rate = annotation.and_then(|annotation| annotation.rate);
         // The rates stand apart while the event is valued, since booking changes the pools beside them.
         let rates = std::mem::take(&mut self.rates);
+        let ahead = self.ahead;
         let valuer = Valuer::new(self.settings, &rates, key.time, rate);
         let mut draft = Draft { key: &key, valuer, steps: Vec::new(), numbers: Numbers::default() };
         let outcome = steps.into_iter().try_for_each(|step| self.step(store, &mut draft, step));
@@ -75,8 +78,11 @@ impl Booker<'_> {
             Err(Stop::Error(Error::Overflow(_))) => Quarantine::AmountOutOfRange,
             Err(Stop::Error(error)) => return Err(error),
         };
-        let effects = effects_of(&key, &steps)?;
-        self.pools.undo(store, &effects)?;
+        if ahead.is_some() {
+            self.ahead = ahead;
+        } else {
+            self.pools.undo(store, &effects_of(&key, &steps)?)?;
+        }
         Ok((key, row(RowStatus::Quarantined(reason), Vec::new(), None)))
     }
 
@@ -128,9 +134,13 @@ impl Booker<'_> {
             None => None,
         };
         let ranked = self.pools.method.ranks();
-        let lot = Opening { pool: self.pool_of(connection), ranked, acquired_at, cost, loss_cost };
+        let lot =
+            Opening { pool: self.pool_of(connection), ranked, acquired_at, cost, loss_cost, claimed: None };
         let key = opened_key(draft.key, &lot, quantity, draft.numbers.opened()?);
-        self.pools.open(store, OpenLot { key, quantity, cost, loss_cost })?;
+        match &mut self.ahead {
+            Some(held) => *held = held.add(quantity)?,
+            None => self.pools.open(store, OpenLot { key, quantity, cost, loss_cost })?,
+        }
         let paid = fiat_leg(counter, basis, fiat_fee);
         draft.steps.push(BookedStep::Acquired { connection, quantity, counter, value, paid, lot });
         draft.steps.extend(fee_apart(connection, paid, fiat_fee, fee));
@@ -150,11 +160,20 @@ impl Booker<'_> {
             false => Fiat::ZERO,
         };
         let fiat_fee = draft.valuer.fee(store, leaving.fiat_fee)?;
-        let takes = match leaving.lots.as_slice() {
-            [] => self.pools.plan(store, pool, need)?,
-            named => self.pools.plan_named(store, self.rails, pool, need, named)?,
+        let slices = match (leaving.lots.as_slice(), self.ahead) {
+            ([], Some(held)) => {
+                self.ahead = Some(covered(held, need)?);
+                Vec::new()
+            }
+            ([], None) => {
+                let takes = self.pools.plan(store, pool, need)?;
+                self.slices(store, takes, gross, fiat_fee, draft.key.time)?
+            }
+            (named, _) => {
+                let takes = self.pools.plan_named(store, self.rails, pool, need, named)?;
+                self.slices(store, takes, gross, fiat_fee, draft.key.time)?
+            }
         };
-        let slices = self.slices(store, takes, gross, fiat_fee, draft.key.time)?;
         let received = fiat_leg(leaving.counter, leaving.basis, leaving.fiat_fee);
         draft.steps.push(BookedStep::Disposed(Box::new(BookedDisposal {
             connection: leaving.connection,
@@ -272,9 +291,9 @@ impl Booker<'_> {
             self.pools.undo(store, &uses)?;
             return Ok(false);
         };
-        let cost = Fiat::sum(slices.iter().map(|slice: &LotUse| slice.cost))?;
+        let (cost, loss_cost) = carried(&slices)?;
         let key = heir.key.clone();
-        let heir_left = self.pools.add_cost(store, heir, cost)?;
+        let heir_left = self.pools.add_cost(store, heir, cost, loss_cost)?;
         draft.steps.push(BookedStep::CarriedFee {
             connection,
             quantity,
@@ -307,6 +326,15 @@ impl Booker<'_> {
         }
         self.pools.first(store, pool)
     }
+}
+
+/// What is left of `held` after `need`.
+fn covered(held: Msats, need: Msats) -> Result<Msats, Stop> {
+    if held < need {
+        let reason = Quarantine::InsufficientLots { connection: None, needed: need, available: held };
+        return Err(Stop::Quarantine(reason));
+    }
+    Ok(held.sub(need)?)
 }
 
 /// The fiat side of a trade: currency, amount, fee. A fee in another currency than the amount is not part of it.

@@ -130,7 +130,7 @@ fn follow(
                 return Ok(Some(raw));
             }
         } else {
-            run.reaches.walk(&row, &touched);
+            run.reaches.walk(&key, &row, &touched);
         }
         from = behind(&raw);
     }
@@ -218,7 +218,7 @@ fn replace(
                 return Err(Error::Overflow("sums"));
             }
             store.replace_journal_row(key, old.as_ref(), new)?;
-            run.reaches.walk(new, &touches(new)?);
+            run.reaches.walk(key, new, &touches(new)?);
         }
         (Some(old), None) => store.remove_journal_row(key, old)?,
         (None, None) => {}

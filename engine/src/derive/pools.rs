@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::lookup::locate_event;
 use super::order::{behind, next_in_order};
 use super::past::{Past, Walk};
+use super::ranks::{acquired_unit, rank_lots};
 use super::value::Stop;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
@@ -21,6 +22,8 @@ use crate::store::WriteStore;
 pub(super) struct Pools {
     /// How lots are ordered.
     pub method: Method,
+    /// Whether the keys of open lots hold their unit cost.
+    ranked: bool,
     /// Pools that keep one cost, as they stand; written when the replay ends.
     held: BTreeMap<Option<ConnectionNo>, PoolCost>,
     /// Where rows are replayed that others follow; `None` behind all rows, where the table has the lots.
@@ -30,12 +33,17 @@ pub(super) struct Pools {
 /// Where a walk over a pool stands.
 enum PoolWalk {
     Now { pool: [u8; 4], after: Option<Vec<u8>> },
-    Past(Walk),
+    Past(Box<Walk>),
 }
 
 impl Pools {
     pub fn new(method: Method) -> Self {
-        Pools { method, held: BTreeMap::new(), past: None }
+        Pools { method, ranked: method.ranks(), held: BTreeMap::new(), past: None }
+    }
+
+    /// Gives every open lot a key with its unit cost, or without.
+    pub fn rank(&mut self, store: &mut WriteStore<'_>, ranked: bool) -> Result<()> {
+        if std::mem::replace(&mut self.ranked, ranked) == ranked { Ok(()) } else { rank_lots(store, ranked) }
     }
 
     /// Writes what is kept in memory.
@@ -48,7 +56,7 @@ impl Pools {
         let pool = LotKey::pool_bytes(pool);
         match &mut self.past {
             None => PoolWalk::Now { pool, after: None },
-            Some(past) => PoolWalk::Past(past.walk(pool)),
+            Some(past) => PoolWalk::Past(Box::new(past.walk(pool))),
         }
     }
 
@@ -172,7 +180,11 @@ impl Pools {
         let mut found: Vec<OpenLot> = Vec::new();
         for effect in effects(&event.key, &row)? {
             let LotEffect::Opened(OpenLot { key, .. }) = effect else { continue };
-            let unit = key.unit.filter(|_| self.method.ranks());
+            let unit = match key.unit {
+                _ if !self.method.ranks() => None,
+                None => Some(acquired_unit(store, &key)?),
+                known => known,
+            };
             let prefix = LotKey { pool, unit, ..key }.acquisition_bytes();
             let mut from = prefix.clone();
             while let Some((raw, open)) = store.next_lot(&from, &prefix)? {
@@ -223,9 +235,26 @@ impl Pools {
         Err(Error::Corrupt(format!("lot {} is opened twice", lot.key.lot_id())))
     }
 
-    /// Adds cost to an open lot; answers what it holds then.
-    pub fn add_cost(&mut self, store: &mut WriteStore<'_>, lot: OpenLot, cost: Fiat) -> Result<Left> {
-        let OpenLot { quantity, loss_cost, .. } = lot;
+    /// Adds cost to a pool that keeps it.
+    pub fn add_pool_cost(
+        &mut self,
+        store: &mut WriteStore<'_>,
+        pool: Option<ConnectionNo>,
+        cost: Fiat,
+    ) -> Result<()> {
+        self.hold(store, pool, Msats::ZERO, cost)
+    }
+
+    /// Adds cost to an open lot, and `loss_cost` to its second where it has one; answers what it holds then.
+    pub fn add_cost(
+        &mut self,
+        store: &mut WriteStore<'_>,
+        lot: OpenLot,
+        cost: Fiat,
+        loss_cost: Fiat,
+    ) -> Result<Left> {
+        let quantity = lot.quantity;
+        let loss_cost = lot.loss_cost.map(|known| known.add(loss_cost)).transpose()?;
         if self.method.pools_cost() {
             self.hold(store, lot.key.pool, Msats::ZERO, cost)?;
             return Ok(Left { quantity, cost: lot.cost, loss_cost });
@@ -233,7 +262,7 @@ impl Pools {
         if let Some(past) = &mut self.past {
             past.note(&lot);
         }
-        let lot = OpenLot { cost: lot.cost.add(cost)?, ..lot };
+        let lot = OpenLot { cost: lot.cost.add(cost)?, loss_cost, ..lot };
         self.put(store, &lot)?;
         Ok(Left { quantity, cost: lot.cost, loss_cost })
     }
@@ -260,9 +289,12 @@ impl Pools {
                     let lot = self.kept(slice.before()?);
                     self.put(store, &lot)?;
                 }
-                LotEffect::CostAdded { lot, cost, .. } => {
+                LotEffect::CostAdded { lot, cost, loss_cost, .. } => {
                     let open = self.lot(store, lot)?.ok_or_else(|| not_open(lot))?;
-                    self.add_cost(store, open, Fiat::ZERO.sub(*cost)?)?;
+                    self.add_cost(store, open, Fiat::ZERO.sub(*cost)?, Fiat::ZERO.sub(*loss_cost)?)?;
+                }
+                LotEffect::ClaimedWhole { lot, cost } => {
+                    self.add_pool_cost(store, lot.pool, Fiat::ZERO.sub(*cost)?)?;
                 }
             }
         }
@@ -306,7 +338,8 @@ impl Pools {
         Ok(())
     }
 
-    fn held(&mut self, store: &mut WriteStore<'_>, pool: Option<ConnectionNo>) -> Result<PoolCost> {
+    /// What a pool holds, where it keeps the cost.
+    pub fn held(&mut self, store: &mut WriteStore<'_>, pool: Option<ConnectionNo>) -> Result<PoolCost> {
         if let Some(held) = self.held.get(&pool) {
             return Ok(*held);
         }

@@ -10,18 +10,17 @@ use super::order::{compare, pool_of};
 use super::touch::{Touch, touches};
 use crate::error::Result;
 use crate::id::{EventKey, instant_bytes, instant_from_bytes};
-use crate::model::{BookedStep, JournalRow, Method, PoolReach, Quarantine, Reach, RowStatus};
+use crate::model::{BookedStep, Era, JournalRow, PoolReach, Quarantine, Reach, RowStatus};
 use crate::store::{Readable, Store, WriteStore};
 use crate::time::Timestamp;
 
-/// Adds what a row touches.
-fn note(reach: &mut Reach, method: Method, row: &JournalRow) -> Result<()> {
-    note_touches(reach, method, row, &touches(row)?);
-    Ok(())
-}
-
-fn note_touches(reach: &mut Reach, method: Method, row: &JournalRow, touches: &[Touch]) {
-    reach.open |= is_open(row);
+/// Adds what a row touches. A day in which a policy begins has rows of two orders, and is never passed over.
+fn note(reach: &mut Reach, eras: &[Era], key: &EventKey, row: &JournalRow, touches: &[Touch]) {
+    let Some(era) = Era::at(eras, key.time).filter(|era| !era.method.pools_cost()) else { return };
+    let method = era.method;
+    let begins_today =
+        era.day.is_some() && day_of(&instant_bytes(era.from)) == day_of(&instant_bytes(key.time));
+    reach.open |= begins_today || is_open(row);
     for Touch { raw, before, .. } in touches {
         let pool = pool_of(raw);
         let opened = || before.key.opened_by().to_bytes();
@@ -96,7 +95,7 @@ pub(super) fn next_day<T: Readable>(
 
 /// Keeps the table while rows are written.
 pub(super) struct Reaches {
-    method: Method,
+    eras: Vec<Era>,
     /// The day rows are appended to.
     today: Option<(i32, Reach)>,
     /// Days in whose midst rows were changed.
@@ -106,8 +105,8 @@ pub(super) struct Reaches {
 }
 
 impl Reaches {
-    pub fn new(method: Method) -> Self {
-        Reaches { method, today: None, stale: BTreeSet::new(), walked: None }
+    pub fn new(eras: Vec<Era>) -> Self {
+        Reaches { eras, today: None, stale: BTreeSet::new(), walked: None }
     }
 
     /// A row was written behind all others.
@@ -118,7 +117,7 @@ impl Reaches {
             self.today = Some((day, store.reach(day)?.unwrap_or_default()));
         }
         if let Some((_, reach)) = &mut self.today {
-            note(reach, self.method, row)?;
+            note(reach, &self.eras, key, row, &touches(row)?);
         }
         Ok(())
     }
@@ -134,9 +133,9 @@ impl Reaches {
     }
 
     /// Walks over a row as it stands now.
-    pub fn walk(&mut self, row: &JournalRow, touches: &[Touch]) {
+    pub fn walk(&mut self, key: &EventKey, row: &JournalRow, touches: &[Touch]) {
         if let Some((_, reach)) = &mut self.walked {
-            note_touches(reach, self.method, row, touches);
+            note(reach, &self.eras, key, row, touches);
         }
     }
 
@@ -182,7 +181,7 @@ impl Reaches {
             while let Some((key, row)) =
                 store.next_journal(&from)?.filter(|(key, _)| day_of(&instant_bytes(key.time)) == day)
             {
-                note(&mut reach, self.method, &row)?;
+                note(&mut reach, &self.eras, &key, &row, &touches(&row)?);
                 from = super::order::behind(&key.to_bytes());
             }
             store.put_reach(day, &reach)?;

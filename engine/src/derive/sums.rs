@@ -34,6 +34,12 @@ impl<'a> Sums<'a> {
         &self.totals
     }
 
+    /// The whole totals, accounts and all: writes the day at hand.
+    pub fn settled(&mut self, store: &mut WriteStore<'_>) -> Result<&Totals> {
+        self.close(store)?;
+        Ok(&self.totals)
+    }
+
     /// Forgets everything: the derived tables were emptied.
     pub fn clear(&mut self) {
         (self.totals, self.at_hand) = (Totals::default(), None);

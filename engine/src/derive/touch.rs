@@ -1,8 +1,8 @@
 //! What a journal row says of the lots it took from: how each stood before, and how it was left.
 
 use crate::error::Result;
+use crate::journal::carried;
 use crate::model::{BookedStep, JournalRow, Left, LotKey, LotUse, OpenLot};
-use crate::money::Fiat;
 
 /// A lot that a row took from or added cost to.
 pub(super) struct Touch {
@@ -24,7 +24,7 @@ pub(super) fn touches(row: &JournalRow) -> Result<Vec<Touch>> {
                     found.push(used(&slice.used)?);
                 }
             }
-            BookedStep::Moved { slices, .. } => {
+            BookedStep::Moved { slices, .. } | BookedStep::Dealt { slices, .. } => {
                 for slice in slices {
                     found.push(used(slice)?);
                 }
@@ -33,9 +33,10 @@ pub(super) fn touches(row: &JournalRow) -> Result<Vec<Touch>> {
                 for slice in slices {
                     found.push(used(slice)?);
                 }
-                let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
+                let (cost, loss_cost) = carried(slices)?;
                 let lot = lot_with(heir.clone(), *heir_left);
-                let before = OpenLot { cost: lot.cost.sub(cost)?, ..lot };
+                let loss_cost = lot.loss_cost.map(|left| left.sub(loss_cost)).transpose()?;
+                let before = OpenLot { cost: lot.cost.sub(cost)?, loss_cost, ..lot };
                 found.push(Touch { raw: heir.to_bytes(), before, left: Some(*heir_left) });
             }
             BookedStep::Acquired { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use super::basis::basis;
-use super::totals::{Sign, missing, opened, settle};
+use super::totals::{Sign, acquire, missing, opened, settle};
 use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
 use crate::model::{
@@ -42,6 +42,7 @@ pub fn apply_to_day(day: &mut DayTotals, row: &JournalRow, postings: &[Posting],
         })?;
     }
     for step in &row.steps {
+        acquire(&mut day.acquired, step, sign)?;
         let (quantity, cost, sign) = opened(step, sign)?;
         day.open_quantity = sign.sum(day.open_quantity, quantity.get().into())?;
         day.open_cost = sign.sum(day.open_cost, cost.get().into())?;
@@ -64,6 +65,8 @@ pub fn add_day(sum: &mut DayTotals, day: &DayTotals) -> Result<()> {
     for (place, sales) in &day.sales {
         at_place(&mut sum.sales, *place, |sum| add_sales(sum, sales))?;
     }
+    sum.acquired.quantity = Sign::Add.sum(sum.acquired.quantity, day.acquired.quantity)?;
+    sum.acquired.cost = Sign::Add.sum(sum.acquired.cost, day.acquired.cost)?;
     sum.open_quantity = Sign::Add.sum(sum.open_quantity, day.open_quantity)?;
     sum.open_cost = Sign::Add.sum(sum.open_cost, day.open_cost)?;
     Ok(())
@@ -106,6 +109,7 @@ pub fn totals_of(days: &DayTotals) -> Result<Totals> {
             fiat_fees: fiat(sum(|slices| slices.fiat_fees))?,
             cost: fiat(sum(|slices| slices.cost))?,
         },
+        acquired: days.acquired,
         open_quantity: msats(days.open_quantity)?,
         open_cost: fiat(days.open_cost)?,
         ..Totals::default()

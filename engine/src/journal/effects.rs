@@ -25,31 +25,63 @@ pub fn effects_of(key: &EventKey, steps: &[BookedStep]) -> Result<Vec<LotEffect>
         match step {
             BookedStep::Acquired { connection: _, quantity, lot, .. } => {
                 let key = opened_key(key, lot, *quantity, numbers.opened()?);
-                let (quantity, cost, loss_cost) = (*quantity, lot.cost, lot.loss_cost);
-                effects.push(LotEffect::Opened(OpenLot { key, quantity, cost, loss_cost }));
+                effects.push(opening(key, lot, *quantity)?);
             }
             BookedStep::Disposed(disposal) => {
                 let purpose = if disposal.realises { UsePurpose::Disposal } else { UsePurpose::Gift };
-                let slices = disposal.slices.iter();
+                // What is taken of a lot to come has no effect here: the lot opens with the rest.
+                let slices = disposal.slices.iter().filter(|slice| slice.used.lot.opened_by() <= key);
                 effects.extend(slices.map(|slice| LotEffect::Used { slice: slice.used.clone(), purpose }));
             }
             BookedStep::Moved { to, slices, .. } => {
-                let uses = slices.iter().cloned();
-                effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::Move }));
-                for slice in slices {
-                    effects.push(LotEffect::Opened(arrived(key, slice, Some(*to), numbers.moved()?)));
-                }
+                moved(&mut effects, key, slices, Some(*to), &mut numbers)?
             }
+            BookedStep::Dealt { to, slices } => moved(&mut effects, key, slices, *to, &mut numbers)?,
             BookedStep::CarriedFee { slices, heir, heir_left, .. } => {
                 let uses = slices.iter().cloned();
                 effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::CarriedFee }));
-                let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
-                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost, left: *heir_left });
+                let (cost, loss_cost) = carried(slices)?;
+                effects.push(LotEffect::CostAdded { lot: heir.clone(), cost, loss_cost, left: *heir_left });
             }
             BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
         }
     }
     Ok(effects)
+}
+
+/// The lot opens with what nobody had claimed of it; where that is nothing, its pool gets the difference in cost.
+fn opening(key: LotKey, lot: &Opening, quantity: Msats) -> Result<LotEffect> {
+    let (gone, paid) = lot.claimed.unwrap_or((Msats::ZERO, Fiat::ZERO));
+    let (quantity, cost, loss_cost) = (quantity.sub(gone)?, lot.cost.sub(paid)?, lot.loss_cost);
+    Ok(match quantity.is_zero() && !gone.is_zero() {
+        true => LotEffect::ClaimedWhole { lot: key, cost },
+        false => LotEffect::Opened(OpenLot { key, quantity, cost, loss_cost }),
+    })
+}
+
+/// Slices taken, and opened again in the pool they came into.
+fn moved(
+    effects: &mut Vec<LotEffect>,
+    key: &EventKey,
+    slices: &[LotUse],
+    to: Option<ConnectionNo>,
+    numbers: &mut Numbers,
+) -> Result<()> {
+    let uses = slices.iter().cloned();
+    effects.extend(uses.map(|slice| LotEffect::Used { slice, purpose: UsePurpose::Move }));
+    for slice in slices {
+        effects.push(LotEffect::Opened(arrived(key, slice, to, numbers.moved()?)));
+    }
+    Ok(())
+}
+
+/// The cost that slices carry on, and what of it counts for a loss: basis by basis, where a gift has two.
+///
+/// # Errors
+/// [`Error::Overflow`] when a sum leaves its range.
+pub fn carried(slices: &[LotUse]) -> Result<(Fiat, Fiat)> {
+    let cost = Fiat::sum(slices.iter().map(|slice| slice.cost))?;
+    Ok((cost, Fiat::sum(slices.iter().map(|slice| slice.loss_cost.unwrap_or(slice.cost)))?))
 }
 
 /// How many lots an event has opened, and how many slices it has moved.

@@ -19,6 +19,6 @@ pub use basis::{BasisKind, basis, basis_kind, disposal_basis, disposal_value};
 pub use days::{
     add_day, add_disposal, add_sales, apply_to_day, fiat, msats, place_of_sales, realising, totals_of,
 };
-pub use effects::{Numbers, arrived, effects, effects_of, opened_key};
+pub use effects::{Numbers, arrived, carried, effects, effects_of, opened_key};
 pub use post::postings;
 pub use totals::{Sign, apply, settle};

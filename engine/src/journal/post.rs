@@ -53,6 +53,7 @@ impl Entry<'_> {
                 Ok(())
             }
             BookedStep::FiatTraded { connection, from, to } => self.fiat_traded(connection, from, to),
+            BookedStep::Dealt { .. } => Ok(()),
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn used(lot: LotKey, quantity: Msats, cost: Fiat) -> LotUse {
 
 /// A lot in the book's one pool, of that cost.
 pub(crate) fn opening(cost: i64) -> Opening {
-    Opening { pool: None, ranked: false, acquired_at: None, cost: usd(cost), loss_cost: None }
+    Opening { pool: None, ranked: false, acquired_at: None, cost: usd(cost), loss_cost: None, claimed: None }
 }
 
 /// A booked row of `steps`.

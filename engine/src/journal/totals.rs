@@ -9,7 +9,8 @@ use std::collections::btree_map::Entry;
 use super::basis::disposal_basis;
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountTotal, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, RowStatus, Totals,
+    AccountTotal, AcquiredTotals, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, RowStatus,
+    Totals,
 };
 use crate::money::{Fiat, Msats};
 
@@ -41,6 +42,8 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, sign: Sign) -> Result<()> {
         Sign::Add => row.steps.iter().try_for_each(|step| change(&mut open, step, sign))?,
         Sign::Remove => row.steps.iter().rev().try_for_each(|step| change(&mut open, step, sign))?,
     }
+    let mut acquired = totals.acquired;
+    row.steps.iter().try_for_each(|step| acquire(&mut acquired, step, sign))?;
     let events = sign.count(totals.events)?;
     match row.status {
         RowStatus::Booked => {}
@@ -49,6 +52,7 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, sign: Sign) -> Result<()> {
     }
     totals.events = events;
     totals.gains = gains;
+    totals.acquired = acquired;
     (totals.open_quantity, totals.open_cost) = open;
     Ok(())
 }
@@ -143,10 +147,20 @@ pub(super) fn opened(step: &BookedStep, sign: Sign) -> Result<(Msats, Fiat, Sign
             (disposal.quantity.add(disposal.fee)?, cost, sign.opposite())
         }
         BookedStep::CarriedFee { quantity, .. } => (*quantity, Fiat::ZERO, sign.opposite()),
-        BookedStep::Moved { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {
-            (Msats::ZERO, Fiat::ZERO, sign)
-        }
+        BookedStep::Moved { .. }
+        | BookedStep::Dealt { .. }
+        | BookedStep::FiatFee { .. }
+        | BookedStep::FiatTraded { .. } => (Msats::ZERO, Fiat::ZERO, sign),
     })
+}
+
+/// Adds what a step acquires to `acquired`.
+pub(super) fn acquire(acquired: &mut AcquiredTotals, step: &BookedStep, sign: Sign) -> Result<()> {
+    if let BookedStep::Acquired { quantity, lot, .. } = step {
+        acquired.quantity = sign.sum(acquired.quantity, quantity.get().into())?;
+        acquired.cost = sign.sum(acquired.cost, lot.cost.get().into())?;
+    }
+    Ok(())
 }
 
 /// Changes quantity and cost of the open lots.

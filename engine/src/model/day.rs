@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Asset};
+use super::{Account, AcquiredTotals, Asset};
 use crate::id::ConnectionNo;
 
 /// Sums over the journal rows of a day. The days of a book add up to its running totals.
@@ -23,6 +23,8 @@ pub struct DayTotals {
     pub sales: BTreeMap<Option<ConnectionNo>, SaleTotals>,
     /// What was posted to each account.
     pub accounts: BTreeMap<(Account, Asset), Movement>,
+    /// Acquired, whatever became of it.
+    pub acquired: AcquiredTotals,
     /// What the open lots gained in quantity, in msat.
     pub open_quantity: i128,
     /// What the open lots gained in cost, in minor units.

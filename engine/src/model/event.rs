@@ -38,11 +38,13 @@ pub enum EventKind {
     GiftOut,
     /// What was there before.
     OpeningBalance,
+    /// Lots dealt to the pools of another scope, on the day a policy begins. Of the books themselves: no record.
+    LotAllocation,
 }
 
 impl EventKind {
     /// Every kind, for filters and documentation.
-    pub const ALL: [EventKind; 13] = [
+    pub const ALL: [EventKind; 14] = [
         EventKind::Transaction,
         EventKind::Deposit,
         EventKind::Withdrawal,
@@ -56,6 +58,7 @@ impl EventKind {
         EventKind::GiftIn,
         EventKind::GiftOut,
         EventKind::OpeningBalance,
+        EventKind::LotAllocation,
     ];
 
     /// The name on the surface.
@@ -74,6 +77,7 @@ impl EventKind {
             EventKind::GiftIn => "gift_in",
             EventKind::GiftOut => "gift_out",
             EventKind::OpeningBalance => "opening_balance",
+            EventKind::LotAllocation => "lot_allocation",
         }
     }
 }

@@ -70,6 +70,13 @@ pub enum BookedStep {
         /// The slices that changed pools (`connection` scope), each a lot of its own where it arrived; else none.
         slices: Vec<LotUse>,
     },
+    /// Lots came into another pool because the scope changed: no bitcoin moved.
+    Dealt {
+        /// The pool they came into: a connection's, or the book's one.
+        to: Option<ConnectionNo>,
+        /// The slices that changed pools, each a lot of its own where it arrived.
+        slices: Vec<LotUse>,
+    },
     /// A transfer fee whose cost was carried into what arrived.
     CarriedFee {
         /// Who paid.

@@ -230,6 +230,8 @@ pub struct Opening {
     pub cost: Fiat,
     /// The cost that counts for a loss, where a gift has two.
     pub loss_cost: Option<Fiat>,
+    /// What disposals that stand before it had claimed of it, with its cost (`UK_S104`): the lot opens with the rest.
+    pub claimed: Option<(Msats, Fiat)>,
 }
 
 /// Why a slice of a lot was taken.
@@ -263,8 +265,17 @@ pub enum LotEffect {
         lot: LotKey,
         /// How much.
         cost: Fiat,
+        /// How much to the cost that counts for a loss, if the lot has one.
+        loss_cost: Fiat,
         /// The lot with it.
         left: Left,
+    },
+    /// A lot came of which disposals before it had claimed all (`UK_S104`): it does not open.
+    ClaimedWhole {
+        /// Which lot.
+        lot: LotKey,
+        /// What it cost beyond what they gave for it, which its pool gets; it may be negative.
+        cost: Fiat,
     },
 }
 

@@ -75,6 +75,20 @@ impl Settings {
         if self.method == Method::UkS104 && self.lot_scope != LotScope::Universal {
             return Err(Error::invalid("lot_scope", "UK_S104 knows one pool: lot_scope must be universal"));
         }
+        if self.method == Method::UkS104 && self.fee_treatment == FeeTreatment::CarryBasis {
+            let problem = "under UK_S104 the fee of an own transfer is a disposal: it must be dispose";
+            return Err(Error::invalid("transfer_fee_treatment", problem));
+        }
+        let scopes =
+            std::iter::once(self.lot_scope).chain(self.policies.iter().map(|policy| policy.lot_scope));
+        let idle = scopes.zip(&self.policies).find(|(before, policy)| {
+            !policy.allocation.is_empty()
+                && (*before, policy.lot_scope) != (LotScope::Universal, LotScope::Connection)
+        });
+        if let Some((_, policy)) = idle {
+            let problem = format!("{} allocates lots, but no pool is divided on that day", policy.from);
+            return Err(Error::invalid("policies", problem));
+        }
         match self
             .policies
             .iter()

@@ -57,6 +57,15 @@ pub struct GainTotals {
     pub cost: Fiat,
 }
 
+/// What was acquired, whatever became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcquiredTotals {
+    /// Quantity, in msat.
+    pub quantity: i128,
+    /// Cost, in minor units.
+    pub cost: i128,
+}
+
 /// Running sums over the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
@@ -70,6 +79,8 @@ pub struct Totals {
     pub accounts: BTreeMap<(Account, Asset), AccountTotal>,
     /// Realised, all time.
     pub gains: GainTotals,
+    /// Acquired, all time.
+    pub acquired: AcquiredTotals,
     /// Quantity of all open lots.
     pub open_quantity: Msats,
     /// Cost of all open lots.

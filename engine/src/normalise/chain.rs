@@ -51,7 +51,8 @@ pub(super) fn confirmed(component: &[Record]) -> Option<EventKey> {
     for record in component {
         if let RecordBody::Chain(view) = &record.body {
             let ChainStatus::Confirmed { height, position, time } = view.status else { return None };
-            let order = (u64::from(height) << POSITION_BITS) | u64::from(position);
+            // Never zero: what the books themselves put first in an instant has the order zero.
+            let order = ((u64::from(height) << POSITION_BITS) | u64::from(position)).max(1);
             if latest.as_ref().is_none_or(|best| (best.time, best.order) < (time, order)) {
                 latest = Some(EventKey { time, rank: Rank::Transfer, order, id: event_id(record) });
             }

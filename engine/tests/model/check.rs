@@ -80,13 +80,19 @@ pub fn agrees_with_the_naive_books(world: &World) -> Law {
     columns_add_up(&book)
 }
 
-/// Per lot, units and cost in = used + open; every entry balances per asset; no lot is used before it was acquired.
+/// Per lot, units and cost in = used + open (where a pool has one cost, cost per pool); every entry balances per asset; no
+/// lot is used before it was acquired.
 fn conserved(book: &Book) -> Law {
     let snapshot = book.snapshot().unwrap();
     let connections = snapshot.connections().unwrap();
     let rail =
         |no| connections.iter().find(|c| c.no == no).map_or(nacre_engine::model::Rail::Managed, |c| c.rail);
+    let pooled = snapshot.booked_settings().unwrap().method.pools_cost();
+    // A lot is the same whether the method in force ranks it or not.
+    let plain = |lot: &LotKey| LotKey { unit: None, ..lot.clone() };
     let mut left: HashMap<LotKey, (i128, i128)> = HashMap::new();
+    let mut pools: BTreeMap<u32, i128> = BTreeMap::new();
+    let number = |lot: &LotKey| lot.pool.map_or(0, |no| no.0);
     for row in snapshot.journal(&Range::default()).unwrap() {
         let (key, row) = row.unwrap();
         for effect in effects(&key, &row).unwrap() {
@@ -97,7 +103,9 @@ fn conserved(book: &Book) -> Law {
                 LotEffect::Used { slice, .. } => {
                     (&slice.lot, -i128::from(slice.quantity.get()), -i128::from(slice.cost.get()))
                 }
-                LotEffect::CostAdded { lot, cost, .. } => (lot, 0, i128::from(cost.get())),
+                LotEffect::CostAdded { lot, cost, .. } | LotEffect::ClaimedWhole { lot, cost } => {
+                    (lot, 0, i128::from(cost.get()))
+                }
             };
             hold!(
                 lot.acquired_at <= key.time && lot.origin <= key,
@@ -105,8 +113,9 @@ fn conserved(book: &Book) -> Law {
                 key.id,
                 lot.lot_id()
             );
-            let entry = left.entry(lot.clone()).or_default();
-            *entry = (entry.0 + units, entry.1 + cost);
+            *pools.entry(number(lot)).or_default() += cost;
+            let entry = left.entry(plain(lot)).or_default();
+            *entry = (entry.0 + units, if pooled { 0 } else { entry.1 + cost });
             hold!(entry.0 >= 0, "{} takes more than lot {} holds", key.id, lot.lot_id());
         }
         let mut sums: BTreeMap<String, i128> = BTreeMap::new();
@@ -121,9 +130,12 @@ fn conserved(book: &Book) -> Law {
     }
     for lot in snapshot.open_lots().unwrap() {
         let lot = lot.unwrap();
-        let open = (i128::from(lot.quantity.get()), i128::from(lot.cost.get()));
-        hold!(left.remove(&lot.key) == Some(open), "lot {} is not conserved", lot.key.lot_id());
+        let cost = i128::from(lot.cost.get());
+        *pools.entry(number(&lot.key)).or_default() -= cost;
+        let open = (i128::from(lot.quantity.get()), if pooled { 0 } else { cost });
+        hold!(left.remove(&plain(&lot.key)) == Some(open), "lot {} is not conserved", lot.key.lot_id());
     }
+    hold!(pools.values().all(|rest| *rest == 0), "cost of a pool that is not in its lots: {pools:?}");
     hold!(left.values().all(|rest| *rest == (0, 0)), "used up but not to zero: {left:?}");
     Ok(())
 }

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use nacre_engine::Error;
 use nacre_engine::book::{Book, NewConnection, RatePoint};
 use nacre_engine::id::{ConnectionNo, EventId};
+use nacre_engine::journal::basis;
 use nacre_engine::model::{
-    Account, AnnotationEdit, Asset, BookedStep, FeeTreatment, LotScope, Method, RowStatus, Settings, Term,
+    Account, Allocation, AnnotationEdit, Asset, BookedStep, FeeTreatment, LotScope, Method, RowStatus,
+    Settings, Term,
 };
-use nacre_engine::money::Rate;
+use nacre_engine::money::{Msats, Rate};
 use nacre_engine::reports::Range;
 use nacre_engine::time::Timestamp;
 
+use super::naive::calendar::civil;
 use super::naive::{Books, Facts, Gain, Open};
-use super::world::{CONNECTIONS, Choices, HEADER, Policy, Row, World};
+use super::world::{CONNECTIONS, Choices, Dated, HEADER, Policy, Row, World};
 
 /// One operation on a book.
 #[derive(Clone, Debug)]
@@ -62,7 +65,7 @@ impl World {
             wallets: [4, 5].into_iter().filter(|no| self.stays(*no)).collect(),
             rates: self.rates.iter().map(|(currency, at, price)| (*currency, *at, price[1])).collect(),
             remarks: self.remarks.iter().map(|(id, remark)| (id.clone(), &remark[1])).collect(),
-            policy: self.policy[1],
+            policy: self.policy[1].clone(),
         }
     }
 
@@ -171,7 +174,7 @@ impl World {
                 }
             }
             Op::Policy(version) => {
-                book.set_settings(now(), &settings(self.policy[*version])).map_err(|e| failed(&e))?;
+                book.set_settings(now(), &settings(&self.policy[*version])).map_err(|e| failed(&e))?;
             }
             Op::Process(full) => {
                 book.process(now(), *full, &|| false).map_err(|e| failed(&e))?;
@@ -196,13 +199,30 @@ fn price(cents: i64) -> Rate {
     Rate::from_decimal(format!("{}.{:02}", cents / 100, cents % 100).parse().unwrap()).unwrap()
 }
 
-pub fn settings(policy: Policy) -> Settings {
+pub fn settings(policy: &Policy) -> Settings {
+    assert_eq!(policy.refused(), None);
     Settings {
-        method: if policy.lifo { Method::Lifo } else { Method::Fifo },
+        method: Method::named(policy.method.name()).unwrap(),
         lot_scope: if policy.by_connection { LotScope::Connection } else { LotScope::Universal },
         fee_treatment: if policy.carry_basis { FeeTreatment::CarryBasis } else { FeeTreatment::Dispose },
-        timezone: if policy.east { "Etc/GMT-10".into() } else { "UTC".into() },
+        timezone: if policy.east == 0 { "UTC".into() } else { "Etc/GMT-10".into() },
+        policies: policy.later.iter().map(from_a_day).collect(),
         ..Settings::default()
+    }
+}
+
+fn from_a_day(dated: &Dated) -> nacre_engine::model::Policy {
+    let (year, month, day) = civil(dated.day);
+    let row = |(lot, no, msat): &(String, u32, i128)| Allocation {
+        lot: lot.clone(),
+        connection: ConnectionNo(*no),
+        quantity: Msats::new(*msat as i64),
+    };
+    nacre_engine::model::Policy {
+        from: jiff::civil::date(year as i16, month as i8, day as i8),
+        method: Method::named(dated.method.name()).unwrap(),
+        lot_scope: if dated.by_connection { LotScope::Connection } else { LotScope::Universal },
+        allocation: dated.allocation.iter().map(row).collect(),
     }
 }
 
@@ -249,6 +269,7 @@ pub fn books(book: &Book) -> Books {
             for slice in disposal.slices.iter().filter(|_| disposal.realises) {
                 books.gains.push(Gain {
                     event: key.id.to_string(),
+                    at: key.time.as_micros() / 1_000_000,
                     conn: disposal.connection.0,
                     lot: slice.used.lot.lot_id(),
                     acquired: slice.used.lot.acquired_at.as_micros() / 1_000_000,
@@ -256,6 +277,7 @@ pub fn books(book: &Book) -> Books {
                     gross: slice.gross.get().into(),
                     fee: slice.fiat_fee.get().into(),
                     cost: slice.used.cost.get().into(),
+                    basis: basis(slice).unwrap().get().into(),
                     long: slice.term == Term::Long,
                 });
             }

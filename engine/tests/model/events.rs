@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use super::naive::Facts;
 use super::world::{Row, Side, Status, Tx, hex};
 
-/// Time, rank (receipts, transfers, disposals), source order, id.
+/// Time, rank (switches 0, receipts 1, transfers 2, disposals 3), source order, id.
 pub type Place = (i64, u8, u64, String);
 pub type Money = Option<(&'static str, i128)>;
 pub type Outcome<T> = Result<T, &'static str>;
 
 pub struct Event {
     pub place: Place,
+    /// Ids of the rows it was put together from: an exclusion of any excludes it.
+    pub merged: Vec<String>,
     pub steps: Outcome<Vec<Step>>,
 }
 
@@ -24,6 +26,8 @@ pub enum Step {
         fee: Money,
         acquired: Option<i64>,
         bought: bool,
+        /// A gift's fair value, where it may be the basis of a loss.
+        at_gift: Money,
     },
     Out {
         conn: u32,
@@ -155,8 +159,8 @@ fn events_of(component: &[Record<'_>]) -> Vec<Event> {
 /// Spending transactions share a rank: the chain's own order decides between them.
 fn rank(steps: &Outcome<Vec<Step>>) -> u8 {
     match steps {
-        Ok(steps) if steps.iter().all(|step| matches!(step, Step::In { .. })) => 0,
-        _ => 1,
+        Ok(steps) if steps.iter().all(|step| matches!(step, Step::In { .. })) => 1,
+        _ => 2,
     }
 }
 
@@ -171,7 +175,7 @@ fn chain_place(views: &[(u32, &Tx)]) -> (i64, u64) {
 
 fn on_chain(views: &[(u32, &Tx)], steps: Outcome<Vec<Step>>) -> Event {
     let (secs, order) = chain_place(views);
-    Event { place: (secs, rank(&steps), order, hex(&views[0].1.id)), steps }
+    Event { place: (secs, rank(&steps), order, hex(&views[0].1.id)), merged: Vec::new(), steps }
 }
 
 /// A transaction that spends gives the time, else the earliest record; it also gives the name, else the outgoing row.
@@ -179,13 +183,15 @@ fn merged(rows: &[&Row], views: &[(u32, &Tx)], steps: Outcome<Vec<Step>>) -> Eve
     let row_secs = rows.iter().map(|row| row.secs);
     let earliest = row_secs.chain(views.iter().map(|(no, tx)| view_secs(tx, *no))).min().unwrap();
     let out = rows.iter().find(|row| matches!(row.kind, "withdrawal" | "pay"));
+    let merged = rows.iter().map(|row| format!("c{}.{}", row.conn, row.id)).collect();
     if views.is_empty() {
         let id = out.map(|row| format!("c{}.{}", row.conn, row.id)).unwrap();
-        return Event { place: (earliest, 1, 0, id), steps };
+        return Event { place: (earliest, 2, 0, id), merged, steps };
     }
     let (secs, order) = chain_place(views);
     let spends = flows(views[0].1, views).is_ok_and(|flows| !flows.sent.is_empty());
-    Event { place: (if spends { secs } else { earliest }, 1, order, hex(&views[0].1.id)), steps }
+    let time = if spends { secs } else { earliest };
+    Event { place: (time, 2, order, hex(&views[0].1.id)), merged, steps }
 }
 
 struct Flows {
@@ -243,7 +249,8 @@ fn spend(flows: &Flows, ins: &[&Row]) -> Outcome<Vec<Step>> {
     let mut steps = Vec::new();
     if flows.sent.is_empty() {
         for &(conn, msat) in &flows.got {
-            steps.push(Step::In { conn, msat, value: None, fee: None, acquired: None, bought: false });
+            let (value, fee, acquired, at_gift) = (None, None, None, None);
+            steps.push(Step::In { conn, msat, value, fee, acquired, bought: false, at_gift });
         }
         return Ok(steps);
     }
@@ -321,15 +328,16 @@ fn single(row: &Row) -> Event {
         ("trade" | "sell" | "withdrawal" | "pay" | "gift_out" | "fee", _) => false,
         _ => true,
     };
-    let place = (row.secs, if receipt { 0 } else { 2 }, order, format!("c{}.{}", row.conn, row.id));
-    Event { place, steps: single_steps(row) }
+    let place = (row.secs, if receipt { 1 } else { 3 }, order, format!("c{}.{}", row.conn, row.id));
+    Event { place, merged: Vec::new(), steps: single_steps(row) }
 }
 
 fn single_steps(row: &Row) -> Outcome<Vec<Step>> {
-    let fee = |value: Money| row.fee_fiat.zip(value).map(|(fee, (currency, _))| (currency, fee));
+    let fee = |value: Money| row.fee_fiat.map(|fee| (value.map_or("USD", |(currency, _)| currency), fee));
     let conn = row.conn;
     let income = |msat, value: Money, bought| {
-        let main = Step::In { conn, msat, value, fee: fee(value), acquired: row.acquired, bought };
+        let (fee, acquired) = (fee(value), row.acquired);
+        let main = Step::In { conn, msat, value, fee, acquired, bought, at_gift: None };
         // A cost carried in is no price.
         let price = if matches!(row.kind, "opening_balance" | "gift_in") { row.value } else { value };
         let network = Step::Out {
@@ -367,10 +375,12 @@ fn single_steps(row: &Row) -> Outcome<Vec<Step>> {
         ("withdrawal" | "pay" | "fee", _) => outgo(row.msat, row.value, false, false),
         ("gift_in" | "opening_balance", _) => {
             let currency = row.value.map_or("USD", |(currency, _)| currency);
-            let carried = row.cost_basis.map(|cost| (currency, cost)).or(row.value);
+            let then = row.fmv.map(|cents| (currency, cents)).filter(|_| row.kind == "gift_in");
+            let carried = row.cost_basis.map(|cost| (currency, cost)).or(then).or(row.value);
             let mut steps: Vec<Step> = income(row.msat, carried, false)?;
-            if let Some(Step::In { fee: of, .. }) = steps.first_mut() {
+            if let Some(Step::In { fee: of, at_gift, .. }) = steps.first_mut() {
                 *of = fee(row.value);
+                *at_gift = then.filter(|(_, cents)| row.cost_basis.is_some_and(|cost| *cents < cost));
             }
             Ok(steps)
         }

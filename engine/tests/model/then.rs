@@ -81,26 +81,44 @@ fn apply(lots: &mut Lots, effect: LotEffect) {
     let (lot, units, cost) = match effect {
         LotEffect::Opened(lot) => (lot.key, lot.quantity.get(), lot.cost.get()),
         LotEffect::Used { slice, .. } => (slice.lot, -slice.quantity.get(), -slice.cost.get()),
-        LotEffect::CostAdded { lot, cost, .. } => (lot, 0, cost.get()),
+        LotEffect::CostAdded { lot, cost, .. } | LotEffect::ClaimedWhole { lot, cost } => {
+            (lot, 0, cost.get())
+        }
     };
-    let entry = lots.entry(lot).or_default();
+    let entry = lots.entry(plain(&lot)).or_default();
     *entry = (entry.0 + i128::from(units), entry.1 + i128::from(cost));
 }
 
+/// A lot is the same whether the method in force ranks it or not.
+fn plain(lot: &LotKey) -> LotKey {
+    LotKey { unit: None, ..lot.clone() }
+}
+
 fn lots_are(snapshot: &Snapshot, then: Timestamp, wanted: &Lots) -> Law {
-    let mut wanted: Lots =
-        wanted.iter().filter(|(_, left)| left.0 != 0).map(|(k, v)| (k.clone(), *v)).collect();
+    let pooled = snapshot.booked_settings().unwrap().method.pools_cost();
+    // Where a pool has one cost, its lots share it: only their sum is certain.
+    let mut pools: BTreeMap<Option<ConnectionNo>, i128> = BTreeMap::new();
+    let mut rest = Lots::new();
+    for (lot, (units, cost)) in wanted {
+        *pools.entry(lot.pool).or_default() += cost;
+        if *units != 0 {
+            rest.insert(lot.clone(), (*units, if pooled { 0 } else { *cost }));
+        }
+    }
     let mut before: Option<Vec<u8>> = None;
     for lot in snapshot.open_lots_at(Some(then)).unwrap() {
         let lot = lot.unwrap();
-        let open = (i128::from(lot.quantity.get()), i128::from(lot.cost.get()));
-        let known = wanted.remove(&lot.key);
+        let cost = i128::from(lot.cost.get());
+        *pools.entry(lot.key.pool).or_default() -= cost;
+        let open = (i128::from(lot.quantity.get()), if pooled { 0 } else { cost });
+        let known = rest.remove(&plain(&lot.key));
         hold!(known == Some(open), "at {then} lot {} is {open:?}, wanted {known:?}", lot.key.lot_id());
-        let raw = Some(lot.key.to_bytes());
+        let raw = Some(plain(&lot.key).to_bytes());
         hold!(before < raw, "at {then} lot {} is out of order", lot.key.lot_id());
         before = raw;
     }
-    hold!(wanted.is_empty(), "at {then} lots are missing: {wanted:?}");
+    hold!(rest.is_empty(), "at {then} lots are missing: {rest:?}");
+    hold!(pools.values().all(|left| *left == 0), "at {then} costs of pools are not in their lots: {pools:?}");
     Ok(())
 }
 

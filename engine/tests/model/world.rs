@@ -34,6 +34,7 @@ pub struct Row {
     pub fee_fiat: Option<i128>,
     pub trade: Option<(Side, Side)>,
     pub cost_basis: Option<i128>,
+    pub fmv: Option<i128>,
     pub acquired: Option<i64>,
     pub txid: Option<String>,
     pub hash: Option<String>,
@@ -77,14 +78,101 @@ pub struct Remark {
     pub rate: Option<i64>,
 }
 
-/// The policies that vary.
+/// How disposals find their cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    Fifo,
+    Lifo,
+    Hifo,
+    Lofo,
+    Average,
+    Section104,
+}
+
+impl Method {
+    /// Every method.
+    pub const ALL: [Method; 6] =
+        [Method::Fifo, Method::Lifo, Method::Hifo, Method::Lofo, Method::Average, Method::Section104];
+
+    /// The name on the surface.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Fifo => "FIFO",
+            Method::Lifo => "LIFO",
+            Method::Hifo => "HIFO",
+            Method::Lofo => "LOFO",
+            Method::Average => "AVG_COST",
+            Method::Section104 => "UK_S104",
+        }
+    }
+
+    /// One cost for many lots: holds for the whole book.
+    pub fn is_pooled(self) -> bool {
+        matches!(self, Method::Average | Method::Section104)
+    }
+}
+
+/// What a random world may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Built {
+    pub methods: &'static [Method],
+    /// Policies effective from a day.
+    pub dated_policies: bool,
+    /// The second basis of a gift.
+    pub gift_bases: bool,
+}
+
+/// The methods of the engine. One more here, and the laws hold the engine to the naive books of it.
+pub const METHODS_BUILT: &[Method] = &Method::ALL;
+/// What the engine has.
+pub const ENGINE: Built = Built { methods: METHODS_BUILT, dated_policies: true, gift_bases: true };
+
+/// The policies that vary.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    pub lifo: bool,
+    pub method: Method,
     pub by_connection: bool,
     pub carry_basis: bool,
-    /// UTC, or ten hours ahead of it.
-    pub east: bool,
+    /// How far local time is ahead of UTC, in seconds.
+    pub east: i64,
+    /// What holds from later days, in order.
+    pub later: Vec<Dated>,
+}
+
+impl Policy {
+    /// The field of the settings that cannot be as it is.
+    pub fn refused(&self) -> Option<&'static str> {
+        let one_pool = self.method == Method::Section104;
+        if one_pool && self.by_connection {
+            return Some("lot_scope");
+        }
+        if one_pool && self.carry_basis {
+            return Some("transfer_fee_treatment");
+        }
+        let (mut day, mut by_connection) = (i64::MIN, self.by_connection);
+        for dated in &self.later {
+            let switches = dated.by_connection && !by_connection;
+            let allocates = !dated.allocation.is_empty();
+            let empty = dated.allocation.iter().any(|(_, _, msat)| *msat <= 0);
+            let pooled = self.method.is_pooled() || dated.method.is_pooled();
+            if pooled || dated.day <= day || (allocates && !switches) || empty {
+                return Some("policies");
+            }
+            (day, by_connection) = (dated.day, dated.by_connection);
+        }
+        None
+    }
+}
+
+/// A policy effective from a day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dated {
+    /// Local day, counted from 1970-01-01.
+    pub day: i64,
+    pub method: Method,
+    pub by_connection: bool,
+    /// Which lot goes to which connection when the scope becomes the connection's.
+    pub allocation: Vec<(String, u32, i128)>,
 }
 
 /// Everything there is to know.
@@ -98,6 +186,7 @@ pub struct World {
     pub policy: [Policy; 2],
     /// A connection that is removed in the end.
     pub removed: Option<u32>,
+    pub built: Built,
     /// What is left of the bytes: the order of operations.
     pub rest: Vec<u8>,
 }
@@ -122,9 +211,14 @@ impl Choices<'_> {
 }
 
 impl World {
+    /// A world the engine can keep books of.
     pub fn decode(bytes: &[u8]) -> World {
+        World::decode_for(bytes, ENGINE)
+    }
+
+    pub fn decode_for(bytes: &[u8], built: Built) -> World {
         let mut from = Choices(bytes);
-        let policy = [policy(from.byte()), policy(from.byte())];
+        let bits = [from.byte(), from.byte()];
         let removed = Some(from.below(24) as u32).filter(|no| (1..=5).contains(no));
         let items = from.below(40);
         let gaps = from.byte();
@@ -133,12 +227,19 @@ impl World {
             txs: Vec::new(),
             rates: rates(gaps),
             remarks: Vec::new(),
-            policy,
+            policy: bits.map(|bits| policy(bits, built.methods)),
             removed,
+            built,
             rest: Vec::new(),
         };
         for at in 0..items {
             world.item(at, &mut from);
+        }
+        for (version, bits) in bits.into_iter().enumerate() {
+            if built.dated_policies && bits >> 6 != 0 && !world.policy[version].method.is_pooled() {
+                world.policy[version].later =
+                    world.later(world.policy[version].by_connection, bits >> 6, &mut from);
+            }
         }
         world.rest = from.0.to_vec();
         world
@@ -196,7 +297,7 @@ impl World {
             "trade",
             "trade",
             "trade",
-            "buy",
+            "gift_in",
         ];
         let (conn, secs) = (1 + from.below(3) as u32, instant(from.byte()));
         let (msat, flags, small) = (msat(from), from.byte(), i128::from(from.byte()));
@@ -217,8 +318,13 @@ impl World {
             row.fee_fiat = (flags & 64 != 0).then_some(small * 3);
         }
         match kind {
-            12 | 15 => {
-                row.cost_basis = (flags & 32 != 0).then_some(msat / 90_000);
+            12 | 15 | 20 => {
+                // Less or more than it is worth.
+                let per = if small % 2 == 0 { 90_000 } else { 20_000 };
+                row.cost_basis = (flags & 32 != 0).then_some(msat / per);
+                let second =
+                    kind != 15 && small % 3 == 0 && (self.built.gift_bases || row.cost_basis.is_none());
+                row.fmv = second.then_some(msat / per * small / 200);
                 row.acquired = (flags & 16 != 0).then_some(secs - (small as i64 % 40) * 17 * DAY_SECS);
             }
             16..=19 => row.become_trade(kind, currency, flags & 64 != 0),
@@ -242,6 +348,48 @@ impl World {
         }
         let id = format!("c{}.{}", named.conn, named.id);
         row.lots.push((id, row.msat + row.fee));
+    }
+
+    /// Up to three policies of later days; some say which lot goes where, right or wrong.
+    fn later(&self, base: bool, count: u8, from: &mut Choices<'_>) -> Vec<Dated> {
+        let mut later: Vec<Dated> = (0..count)
+            .map(|_| {
+                let (day, bits) = (instant(from.byte()).div_euclid(DAY_SECS), from.byte());
+                let switchable: Vec<Method> =
+                    self.built.methods.iter().copied().filter(|method| !method.is_pooled()).collect();
+                let method = switchable[usize::from(bits >> 1) % switchable.len()];
+                let rows = if self.rows.is_empty() { 0 } else { from.below(4) };
+                let allocation = (0..rows).map(|_| self.allocated(day * DAY_SECS, from)).collect();
+                Dated { day: day + i64::from(bits >> 7), method, by_connection: bits & 1 != 0, allocation }
+            })
+            .collect();
+        later.sort_by_key(|dated| dated.day);
+        later.dedup_by_key(|dated| dated.day);
+        let mut by_connection = base;
+        for dated in &mut later {
+            // Only the step to one pool per connection allocates.
+            if !dated.by_connection || by_connection {
+                dated.allocation.clear();
+            }
+            by_connection = dated.by_connection;
+        }
+        later
+    }
+
+    fn allocated(&self, before: i64, from: &mut Choices<'_>) -> (String, u32, i128) {
+        let came: Vec<&Row> = self
+            .rows
+            .iter()
+            .map(|row| &row[1])
+            .filter(|row| row.secs < before && matches!(row.kind, "buy" | "invoice" | "gift_in" | "interest"))
+            .collect();
+        let (at, choice) = (from.byte(), from.byte());
+        let Some(row) = came.get(usize::from(at) % came.len().max(1)) else {
+            return ("c1.nothing#0".into(), 1, 1);
+        };
+        let conn = if choice & 7 == 7 { 1 + u32::from(choice >> 4) % 5 } else { row.conn };
+        let msat = if choice & 24 == 24 { row.msat } else { row.msat / 9 };
+        (format!("c{}.{}#0", row.conn, row.id), conn, msat.max(1))
     }
 
     /// Two ends of an own transfer outside the chain; sometimes more arrives than was sent.
@@ -342,6 +490,7 @@ impl Row {
             self.hash.clone().unwrap_or_default(),
             self.reference.clone().unwrap_or_default(),
             optional(self.cost_basis),
+            optional(self.fmv),
             self.acquired.map(time).unwrap_or_default(),
             lots.join(";"),
         ];
@@ -351,7 +500,7 @@ impl Row {
 
 /// The header of [`Row::csv`].
 pub const HEADER: &str = "type,timestamp,id,amount_msat,fee_msat,fiat_value,fiat_currency,fee_fiat,from_asset,\
-    from_amount,to_asset,to_amount,txid,payment_hash,transfer_ref,cost_basis,acquired_at,lots";
+    from_amount,to_asset,to_amount,txid,payment_hash,transfer_ref,cost_basis,fmv_at_gift,acquired_at,lots";
 
 impl Tx {
     /// What the wallet `no` delivers of it.
@@ -395,18 +544,34 @@ fn btc(msat: i128) -> String {
     format!("{}.{:011}", msat / 100_000_000_000, msat % 100_000_000_000)
 }
 
-/// One of forty instants twenty days apart: ties are common, years are crossed.
+/// One of forty instants some twenty days apart: ties are common, years are crossed. Some follow exactly 30 and 31 days
+/// after the one before, and some fourteen hours after, which is the next day in the east.
 fn instant(byte: u8) -> i64 {
-    BASE_SECS + i64::from(byte % 40) * 20 * DAY_SECS
+    let slot = i64::from(byte % 40);
+    let moved = match slot % 8 {
+        1 => 10 * DAY_SECS,
+        5 => 11 * DAY_SECS,
+        6 => -9 * DAY_SECS + 14 * 3_600,
+        _ => 0,
+    };
+    BASE_SECS + slot * 20 * DAY_SECS + moved
 }
 
 fn msat(from: &mut Choices<'_>) -> i128 {
     (1 + i128::from(from.byte())) * 1_234_567
 }
 
-fn policy(bits: u8) -> Policy {
+fn policy(bits: u8, built: &[Method]) -> Policy {
     let bit = |at: u8| bits >> at & 1 != 0;
-    Policy { lifo: bit(0), by_connection: bit(1), carry_basis: bit(2), east: bit(3) }
+    let method = built[usize::from(bits & 1 | bits >> 3 & 6) % built.len()];
+    let one_pool = method == Method::Section104;
+    Policy {
+        method,
+        by_connection: bit(1) && !one_pool,
+        carry_basis: bit(2) && !one_pool,
+        east: if bit(3) { 36_000 } else { 0 },
+        later: Vec::new(),
+    }
 }
 
 /// A price every day but some.

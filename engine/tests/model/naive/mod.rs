@@ -1,11 +1,21 @@
 //! The naive books: every event in one `Vec`, sorted, then booked one by one in plain loops with `i128`.
 //!
-//! Written from the rules of the books, not from the engine.
+//! Written from the rules of the books (`docs/lots.md`), not from the engine. `orders` chooses lots, `average` keeps one
+//! cost per pool, `section104` matches days once everything is known, `switch` changes the pools on a day.
+
+mod average;
+pub mod calendar;
+mod orders;
+mod section104;
+mod switch;
 
 use std::collections::BTreeMap;
 
+use self::calendar::is_long;
+use self::orders::{Lot, apportion, by_price, queue, take_from};
+use self::section104::Leave;
 use super::events::{Event, Money, Outcome, Place, Step, events};
-use super::world::{Policy, Remark, Row, Tx};
+use super::world::{Method, Policy, Remark, Row, Tx};
 
 /// The facts as they stand.
 pub struct Facts<'a> {
@@ -24,7 +34,7 @@ pub struct Facts<'a> {
 pub struct Books {
     /// In the order of the books.
     pub gains: Vec<Gain>,
-    /// In the order of pools and lots.
+    /// In the order of pools and lots; where the method ranks lots, by rank first.
     pub open: Vec<Open>,
     /// Connection and asset → net, in msat or minor units; zero balances left out.
     pub balances: BTreeMap<(u32, String), i128>,
@@ -38,13 +48,17 @@ pub struct Books {
 #[derive(Debug, PartialEq)]
 pub struct Gain {
     pub event: String,
+    pub at: i64,
     pub conn: u32,
     pub lot: String,
     pub acquired: i64,
     pub msat: i128,
     pub gross: i128,
     pub fee: i128,
+    /// What it takes from the cost of lot or pool.
     pub cost: i128,
+    /// What the gain is reckoned from: the cost, but for a gift with two bases.
+    pub basis: i128,
     pub long: bool,
 }
 
@@ -58,36 +72,57 @@ pub struct Open {
     pub cost: i128,
 }
 
+/// Costs that the books do not show: what came in, and what was given away.
+#[derive(Debug, Default, PartialEq)]
+pub struct Tally {
+    pub came: i128,
+    pub given: i128,
+}
+
 /// Keeps the books of `facts`.
 pub fn keep(facts: &Facts<'_>) -> Books {
-    let mut keeper = Keeper { facts, lots: Vec::new(), books: Books::default() };
+    keep_and_count(facts).0
+}
+
+/// Keeps the books of `facts`, and counts.
+pub fn keep_and_count(facts: &Facts<'_>) -> (Books, Tally) {
+    let (method, by_connection) = (facts.policy.method, facts.policy.by_connection);
+    let mut keeper =
+        Keeper { facts, method, by_connection, stock: Stock::default(), books: Books::default() };
+    let mut later = facts.policy.later.iter().map(|dated| (dated.day * 86_400 - facts.policy.east, dated));
+    let mut next = later.next();
     for event in events(facts) {
+        while let Some((start, dated)) = next.filter(|(start, _)| *start <= event.place.0) {
+            keeper.switch(dated, start);
+            next = later.next();
+        }
         keeper.book(event);
+    }
+    while let Some((start, dated)) = next {
+        keeper.switch(dated, start);
+        next = later.next();
     }
     keeper.finish()
 }
 
-#[derive(Clone)]
-struct Lot {
-    pool: u32,
-    acquired: i64,
-    origin: Place,
-    nth: usize,
-    /// The move that brought it, and which of its slices.
-    via: Option<(Place, usize)>,
-    msat: i128,
-    cost: i128,
-}
-
-impl Lot {
-    fn order(&self) -> (u32, i64, &Place, usize, &Option<(Place, usize)>) {
-        (self.pool, self.acquired, &self.origin, self.nth, &self.via)
-    }
+/// What the books hold, as far as an event changes it.
+#[derive(Clone, Default)]
+struct Stock {
+    lots: Vec<Lot>,
+    /// By pool, where a pool has one cost.
+    costs: BTreeMap<u32, i128>,
+    /// For matching by days: every acquisition and every disposal.
+    bought: Vec<Lot>,
+    left: Vec<Leave>,
+    given: i128,
 }
 
 struct Keeper<'a> {
     facts: &'a Facts<'a>,
-    lots: Vec<Lot>,
+    /// In force now.
+    method: Method,
+    by_connection: bool,
+    stock: Stock,
     books: Books,
 }
 
@@ -108,10 +143,11 @@ impl Keeper<'_> {
         self.books.events += 1;
         let id = event.place.3.clone();
         let remark = self.facts.remarks.get(&id);
-        if remark.is_some_and(|remark| remark.excluded) {
+        let excluded = |id: &String| self.facts.remarks.get(id).is_some_and(|remark| remark.excluded);
+        if excluded(&id) || event.merged.iter().any(excluded) {
             return;
         }
-        let before = self.lots.clone();
+        let before = self.stock.clone();
         let mut draft = Draft {
             place: &event.place,
             rate: remark.and_then(|remark| remark.rate),
@@ -131,7 +167,7 @@ impl Keeper<'_> {
                 self.books.gains.extend(draft.gains);
             }
             Err(reason) => {
-                self.lots = before;
+                self.stock = before;
                 self.books.quarantined.push((id, reason));
             }
         }
@@ -139,9 +175,13 @@ impl Keeper<'_> {
 
     fn step(&mut self, draft: &mut Draft<'_>, step: &Step) -> Outcome<()> {
         match step {
-            Step::In { conn, msat, value, fee, acquired, bought } => {
+            Step::In { conn, msat, value, fee, acquired, bought, at_gift } => {
                 let worth = self.value(draft, *msat, *value)?;
-                let cost = worth + self.in_dollars(draft, *fee)?;
+                let costs = self.in_dollars(draft, *fee)?;
+                let mut loss = None;
+                if at_gift.is_some() {
+                    loss = Some(self.value(draft, *msat, *at_gift)?).filter(|then| *then < worth);
+                }
                 let lot = Lot {
                     pool: self.pool(*conn),
                     acquired: acquired.unwrap_or(draft.place.0),
@@ -149,10 +189,13 @@ impl Keeper<'_> {
                     nth: draft.opened,
                     via: None,
                     msat: *msat,
-                    cost,
+                    cost: worth + costs,
+                    loss: loss.map(|then| then + costs),
+                    price: (worth + costs, *msat),
                 };
                 draft.opened += 1;
-                self.lots.push(lot);
+                self.stock.bought.push(lot.clone());
+                self.arrive(lot);
                 draft.balances.push(((*conn, "BTC".into()), *msat));
                 if let (true, Some((currency, paid))) = (bought, value) {
                     draft.balances.push(((*conn, (*currency).into()), -paid));
@@ -167,9 +210,7 @@ impl Keeper<'_> {
                 } else {
                     self.take_named(*conn, lots)?
                 };
-                if !gift {
-                    self.realise(draft, *conn, &slices, gross, costs);
-                }
+                self.leave(draft, *conn, &slices, (gross, costs), *gift);
                 draft.balances.push(((*conn, "BTC".into()), -(msat + fee)));
                 if let (true, Some((currency, got))) = (sold, value) {
                     draft.balances.push(((*conn, (*currency).into()), *got));
@@ -187,7 +228,7 @@ impl Keeper<'_> {
     }
 
     fn pool(&self, conn: u32) -> u32 {
-        if self.facts.policy.by_connection { conn } else { 0 }
+        if self.by_connection { conn } else { 0 }
     }
 
     fn price(&self, currency: &str, at: i64) -> Outcome<i128> {
@@ -219,79 +260,87 @@ impl Keeper<'_> {
         }
     }
 
-    /// The lots of a pool in the order the method uses them.
-    fn queue(&self, pool: u32) -> Vec<usize> {
-        let mut queue: Vec<usize> = (0..self.lots.len()).filter(|at| self.lots[*at].pool == pool).collect();
-        queue.sort_by(|a, b| self.lots[*a].order().cmp(&self.lots[*b].order()));
-        if self.facts.policy.lifo {
-            queue.reverse();
+    /// A lot comes into its pool; where the pool has one cost, it gives its own to it.
+    fn arrive(&mut self, mut lot: Lot) {
+        if self.method.is_pooled() {
+            *self.stock.costs.entry(lot.pool).or_default() += lot.cost;
+            (lot.cost, lot.loss) = (0, None);
         }
-        queue
+        self.stock.lots.push(lot);
     }
 
     fn take(&mut self, conn: u32, msat: i128) -> Outcome<Vec<Lot>> {
-        let queue = self.queue(self.pool(conn));
-        self.take_from(&queue, msat).ok_or("insufficient_lots")
-    }
-
-    /// Takes `msat` from the lots at `queue`, or nothing.
-    fn take_from(&mut self, queue: &[usize], msat: i128) -> Option<Vec<Lot>> {
-        if queue.iter().map(|at| self.lots[*at].msat).sum::<i128>() < msat {
-            return None;
-        }
-        let (mut left, mut slices) = (msat, Vec::new());
-        for at in queue {
-            let lot = &mut self.lots[*at];
-            let part = left.min(lot.msat);
-            if part > 0 {
-                let cost = divide(lot.cost * part, lot.msat);
-                slices.push(Lot { msat: part, cost, ..lot.clone() });
-                (lot.msat, lot.cost) = (lot.msat - part, lot.cost - cost);
-                left -= part;
-            }
-        }
-        self.lots.retain(|lot| lot.msat > 0);
-        Some(slices)
-    }
-
-    fn take_named(&mut self, conn: u32, named: &[(String, i128)]) -> Outcome<Vec<Lot>> {
-        let mut slices = Vec::new();
-        for (id, msat) in named {
-            let mut of: Vec<usize> = self.queue(self.pool(conn));
-            of.retain(|at| self.lots[*at].origin.3 == *id);
-            of.sort_by(|a, b| self.lots[*a].order().cmp(&self.lots[*b].order()));
-            slices.extend(self.take_from(&of, *msat).ok_or("lot_unavailable")?);
+        let pool = self.pool(conn);
+        let queue = queue(&self.stock.lots, pool, self.method);
+        let held = queue.iter().map(|at| self.stock.lots[*at].msat).sum();
+        let mut slices = take_from(&mut self.stock.lots, &queue, msat).ok_or("insufficient_lots")?;
+        if self.method == Method::Average {
+            average::price(&mut slices, self.stock.costs.entry(pool).or_default(), held);
         }
         Ok(slices)
     }
 
-    fn realise(&self, draft: &mut Draft<'_>, conn: u32, slices: &[Lot], gross: i128, fee: i128) {
-        let (mut gross, mut fee, mut weight) =
-            (gross, fee, slices.iter().map(|slice| slice.msat).sum::<i128>());
-        for slice in slices {
-            let (part, fee_part) = (divide(gross * slice.msat, weight), divide(fee * slice.msat, weight));
-            (gross, fee, weight) = (gross - part, fee - fee_part, weight - slice.msat);
+    fn take_named(&mut self, conn: u32, named: &[(String, i128)]) -> Outcome<Vec<Lot>> {
+        if self.method.is_pooled() {
+            return Err("conflicting_link");
+        }
+        let mut slices = Vec::new();
+        for (id, msat) in named {
+            let mut of = queue(&self.stock.lots, self.pool(conn), Method::Fifo);
+            of.retain(|at| self.stock.lots[*at].origin.3 == *id);
+            slices.extend(take_from(&mut self.stock.lots, &of, *msat).ok_or("lot_unavailable")?);
+        }
+        Ok(slices)
+    }
+
+    /// What leaves realises a gain, unless it is given away. Days are matched later.
+    fn leave(
+        &mut self,
+        draft: &mut Draft<'_>,
+        conn: u32,
+        slices: &[Lot],
+        (gross, fee): (i128, i128),
+        gift: bool,
+    ) {
+        if self.method == Method::Section104 {
+            let (place, msat) = (draft.place.clone(), slices.iter().map(|slice| slice.msat).sum());
+            self.stock.left.push(Leave { place, conn, msat, gross, fee, gift });
+            return;
+        }
+        if gift {
+            self.stock.given += slices.iter().map(|slice| slice.cost).sum::<i128>();
+        }
+        let weights: Vec<i128> = slices.iter().map(|slice| slice.msat).collect();
+        let parts = apportion(gross, &weights).into_iter().zip(apportion(fee, &weights));
+        for (slice, (gross, fee)) in slices.iter().zip(parts).filter(|_| !gift) {
+            let (basis, since) = match slice.loss {
+                Some(loss) if gross - fee < loss => (loss, slice.origin.0),
+                Some(_) if gross - fee < slice.cost => (gross - fee, slice.acquired),
+                _ => (slice.cost, slice.acquired),
+            };
             draft.gains.push(Gain {
                 event: draft.place.3.clone(),
+                at: draft.place.0,
                 conn,
-                lot: format!("{}#{}", slice.origin.3, slice.nth),
+                lot: slice.id(),
                 acquired: slice.acquired,
                 msat: slice.msat,
-                gross: part,
-                fee: fee_part,
+                gross,
+                fee,
                 cost: slice.cost,
-                long: is_long(slice.acquired, draft.place.0, self.facts.policy.east),
+                basis,
+                long: is_long(since, draft.place.0, self.facts.policy.east),
             });
         }
     }
 
     fn carry(&mut self, draft: &mut Draft<'_>, from: u32, to: u32, msat: i128) -> Outcome<()> {
         draft.transfer = true;
-        if self.facts.policy.by_connection && from != to {
+        if self.by_connection && from != to {
             for slice in self.take(from, msat)? {
                 let via = Some((draft.place.clone(), draft.moved));
                 draft.moved += 1;
-                self.lots.push(Lot { pool: to, via, ..slice });
+                self.arrive(Lot { pool: to, via, ..slice });
             }
         }
         draft.balances.push(((from, "BTC".into()), -msat));
@@ -300,50 +349,75 @@ impl Keeper<'_> {
     }
 
     fn transfer_fee(&mut self, draft: &mut Draft<'_>, conn: u32, msat: i128) -> Outcome<()> {
-        let before = self.lots.clone();
+        let before = self.stock.clone();
         if self.facts.policy.carry_basis {
             let slices = self.take(conn, msat)?;
             if let Some(heir) = self.heir(draft) {
-                self.lots[heir].cost += slices.iter().map(|slice| slice.cost).sum::<i128>();
+                self.inherit(heir, &slices);
                 draft.balances.push(((conn, "BTC".into()), -msat));
                 return Ok(());
             }
-            self.lots = before;
+            self.stock = before;
         }
         let gross = self.value(draft, msat, None)?;
         let slices = self.take(conn, msat)?;
-        self.realise(draft, conn, &slices, gross, 0);
+        self.leave(draft, conn, &slices, (gross, 0), false);
         draft.balances.push(((conn, "BTC".into()), -msat));
         Ok(())
     }
 
+    /// The cost of a fee goes on: to the heir's pool where it has one cost, else to the heir, basis by basis.
+    fn inherit(&mut self, heir: usize, fee: &[Lot]) {
+        let heir = &mut self.stock.lots[heir];
+        let cost: i128 = fee.iter().map(|slice| slice.cost).sum();
+        if self.method.is_pooled() {
+            *self.stock.costs.entry(heir.pool).or_default() += cost;
+            return;
+        }
+        heir.cost += cost;
+        if let Some(loss) = &mut heir.loss {
+            *loss += fee.iter().map(|slice| slice.loss.unwrap_or(slice.cost)).sum::<i128>();
+        }
+    }
+
     /// Which lot inherits the cost of a transfer's fee: the last that arrived and is still there; in one pool, the next.
     fn heir(&self, draft: &Draft<'_>) -> Option<usize> {
-        if !self.facts.policy.by_connection {
-            return self.queue(0).first().copied().filter(|_| draft.transfer);
+        let lots = &self.stock.lots;
+        if !self.by_connection {
+            return queue(lots, 0, self.method).first().copied().filter(|_| draft.transfer);
         }
         let came =
             |lot: &Lot| lot.via.as_ref().filter(|(event, _)| event == draft.place).map(|(_, slice)| *slice);
-        (0..self.lots.len())
-            .filter(|at| came(&self.lots[*at]).is_some())
-            .max_by_key(|at| came(&self.lots[*at]))
+        (0..lots.len()).filter(|at| came(&lots[*at]).is_some()).max_by_key(|at| came(&lots[*at]))
     }
 
-    fn finish(mut self) -> Books {
-        self.lots.sort_by(|a, b| a.order().cmp(&b.order()));
+    fn finish(mut self) -> (Books, Tally) {
+        let Stock { mut lots, costs, bought, left, mut given } = self.stock;
+        lots.sort_by(|a, b| a.order().cmp(&b.order()));
+        if matches!(self.method, Method::Hifo | Method::Lofo) {
+            // Listed as they rank, the cheapest first.
+            lots.sort_by(|a, b| a.pool.cmp(&b.pool).then(by_price(a, b)));
+        }
         self.books.balances.retain(|_, net| *net != 0);
-        self.books.open = self
-            .lots
-            .iter()
-            .map(|lot| Open {
-                pool: lot.pool,
-                lot: format!("{}#{}", lot.origin.3, lot.nth),
-                acquired: lot.acquired,
-                msat: lot.msat,
-                cost: lot.cost,
-            })
-            .collect();
-        self.books
+        match self.method {
+            Method::Average => self.books.open = average::open(&lots, &costs),
+            Method::Section104 => {
+                (self.books.gains, self.books.open, given) =
+                    section104::settle(&bought, &left, self.facts.policy.east);
+            }
+            _ => {
+                let open = lots.iter().map(|lot| Open {
+                    pool: lot.pool,
+                    lot: lot.id(),
+                    acquired: lot.acquired,
+                    msat: lot.msat,
+                    cost: lot.cost,
+                });
+                self.books.open = open.collect();
+            }
+        }
+        let came = bought.iter().map(|lot| lot.cost).sum();
+        (self.books, Tally { came, given })
     }
 }
 
@@ -359,31 +433,7 @@ pub fn divide(a: i128, b: i128) -> i128 {
     if rest * 2 > b || (rest * 2 == b && floor % 2 != 0) { floor + 1 } else { floor }
 }
 
-/// Long from the day after the anniversary; the last day of a month has its anniversary on the last day.
-fn is_long(acquired: i64, disposed: i64, east: bool) -> bool {
-    let shift = if east { 36_000 } else { 0 };
-    let (year, month, day) = civil((acquired + shift).div_euclid(86_400));
-    let day = if day == month_days(year, month) { month_days(year + 1, month) } else { day };
-    civil((disposed + shift).div_euclid(86_400)) > (year + 1, month, day)
-}
-
-fn month_days(year: i64, month: i64) -> i64 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month as usize - 1]
-}
-
-/// Days since 1970-01-01 as a date, counted year by year.
-fn civil(mut days: i64) -> (i64, i64, i64) {
-    let (mut year, mut month) = (1970, 1);
-    loop {
-        let length = (1..=12).map(|month| month_days(year, month)).sum::<i64>();
-        if days < length {
-            break;
-        }
-        (days, year) = (days - length, year + 1);
-    }
-    while days >= month_days(year, month) {
-        (days, month) = (days - month_days(year, month), month + 1);
-    }
-    (year, month, days + 1)
+/// What of `cost` goes with `part` out of `whole`.
+fn share(cost: i128, part: i128, whole: i128) -> i128 {
+    if part == whole { cost } else { divide(cost * part, whole) }
 }
