@@ -11,12 +11,15 @@ pub mod server;
 
 #[allow(unused_qualifications, reason = "the OpenAPI macros write them")]
 mod api;
+mod backup;
 mod books;
 mod clock;
+mod control;
 mod demo;
 mod identity;
 mod observe;
 mod rates;
+mod room;
 mod state;
 mod store;
 mod workspaces;

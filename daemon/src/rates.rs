@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_lookup_takes_the_last_rate_at_or_before() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("system.redb"), 1).unwrap();
+        let store = Store::open(&dir.path().join("system.redb"), dir.path().join("spool"), 1).unwrap();
         let user = Uuid::now_v7();
         let csv = "time,pair,rate\n2025-01-01,BTC-USD,1.50\n2025-01-03,BTC-USD,3\n2025-01-01,btc-eur,7\n";
         let points = parse_csv(csv.as_bytes()).unwrap();

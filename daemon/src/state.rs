@@ -49,9 +49,9 @@ impl AppState {
         let books_dir = config.data_dir.join("books");
         create_private_dir(&books_dir)
             .map_err(|source| StartError::DataDir { path: books_dir.clone(), source })?;
-        let store = Store::open(&config.data_dir.join("system.redb"), config.cache_mib)?;
-        // Only behind the store, whose lock proves that no other server uses the folder.
         let spool_dir = config.data_dir.join("spool");
+        let store = Store::open(&config.data_dir.join("system.redb"), spool_dir.clone(), config.cache_mib)?;
+        // Only behind the store, whose lock proves that no other server uses the folder.
         Spool::prepare(&spool_dir)
             .map_err(|source| StartError::DataDir { path: spool_dir.clone(), source })?;
         leftovers::sweep(&config.data_dir, &store)?;
@@ -59,7 +59,7 @@ impl AppState {
         let shutdown = CancellationToken::new();
         let identity = Arc::new(Identity::open(store.clone(), &config).await?);
         let jobs = Jobs::open(store.clone(), shutdown.clone()).await?;
-        let books = Books::new(books_dir, config.cache_mib);
+        let books = Books::new(books_dir, spool_dir, config.cache_mib);
         let limits = Arc::new(Limits::new(&config));
         Ok(Self {
             config,

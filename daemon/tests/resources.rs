@@ -39,7 +39,12 @@ fn setup_makes_everything_or_nothing() {
         (json!({ "onchain_kind": "Pigeon" }), "invalid_field", "onchain_kind"),
         (json!({ "rpc_password": "x" }), "invalid_field", "rpc_password"),
         (json!({ "fiat_currency": "BTC" }), "invalid_field", "fiat_currency"),
-        (json!({ "gains_algorithm": "HIFO" }), "invalid_field", "gains_algorithm"),
+        (json!({ "gains_algorithm": "MAGIC" }), "invalid_field", "gains_algorithm"),
+        (
+            json!({ "policies": [{ "effective_from": "soon" }] }),
+            "invalid_field",
+            "policies[0].effective_from",
+        ),
         (json!({ "tor_proxy": "nowhere" }), "invalid_field", "tor_proxy"),
         (json!({ "profile_label": "" }), "invalid_field", "profile_label"),
         (json!({ "onchain_label": "" }), "invalid_field", "onchain_label"),

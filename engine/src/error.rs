@@ -10,6 +10,9 @@ pub enum Error {
     /// The storage layer failed; the book should be reopened.
     #[error("book storage failed: {0}")]
     Storage(String),
+    /// There is no room for the write; nothing was written. The book should be reopened.
+    #[error("the disk is full: {0}")]
+    Full(String),
     /// The file is not a book, or one of another format version.
     #[error("not a book this version can open: {0}")]
     Format(String),
@@ -32,6 +35,14 @@ pub enum Error {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// The operation makes no sense as things stand; nothing was written.
+    #[error("{problem}")]
+    Refused {
+        /// Why, for programs.
+        reason: Refusal,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// Arithmetic left the range of the unit; nothing was written.
     #[error("amount out of range in {0}")]
     Overflow(&'static str),
@@ -43,7 +54,25 @@ pub enum Error {
     Cancelled,
 }
 
+/// Why an operation makes no sense as things stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Something waits for the next process, or is in quarantine.
+    NotFinal,
+    /// The period is sealed already, in part or whole.
+    SealOverlaps,
+    /// The books say what was sealed.
+    NotRestated,
+    /// A revision replaced the seal.
+    SealSuperseded,
+}
+
 impl Error {
+    /// A [`Error::Refused`].
+    pub fn refused(reason: Refusal, problem: impl Into<String>) -> Self {
+        Error::Refused { reason, problem: problem.into() }
+    }
+
     /// A [`Error::Invalid`] for `field`.
     pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
         Error::Invalid { field, problem: problem.into() }

@@ -25,4 +25,4 @@ pub use error::{Error, Result};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use store::fuzzing;
-pub use store::make_whole;
+pub use store::{FORMAT, is_full, make_whole};

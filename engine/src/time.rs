@@ -218,6 +218,36 @@ impl Zone {
     }
 }
 
+/// The tax years of many instants that mostly follow each other: the calendar is asked once a year.
+#[derive(Debug)]
+pub struct Years<'z> {
+    zone: &'z Zone,
+    /// A year with its first instant and that of the next.
+    known: Option<(i16, Timestamp, Timestamp)>,
+}
+
+impl<'z> Years<'z> {
+    /// The years of `zone`.
+    pub fn of(zone: &'z Zone) -> Self {
+        Years { zone, known: None }
+    }
+
+    /// [`Zone::year`] of `at`.
+    pub fn year(&mut self, at: Timestamp) -> Result<i16> {
+        if let Some((year, from, until)) = self.known
+            && from <= at
+            && at < until
+        {
+            return Ok(year);
+        }
+        let year = self.zone.year(at)?;
+        let first = |year: i16| Date::new(year, 1, 1).ok().and_then(|day| self.zone.start_of(day).ok());
+        let next = year.checked_add(1);
+        self.known = first(year).zip(next.and_then(first)).map(|(from, until)| (year, from, until));
+        Ok(year)
+    }
+}
+
 /// How a civil day is stored.
 pub(crate) mod stored_date {
     use jiff::civil::Date;
@@ -286,6 +316,24 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn years_remembered_are_the_years_of_the_calendar() {
+        for name in ["UTC", "Pacific/Apia", "Asia/Tehran"] {
+            let zone = Zone::named(name).unwrap();
+            let mut years = Years::of(&zone);
+            let start = zone.parse("2009-12-20").unwrap();
+            for hours in (0..24 * 800).step_by(5).chain([3, 24 * 400, 12]) {
+                let at = start.plus_hours(hours);
+                assert_eq!(years.year(at).unwrap(), zone.year(at).unwrap(), "{at} {name}");
+            }
+            for at in
+                [zone.end_of("2010-12-31".parse().unwrap()).unwrap(), Timestamp::from_secs(-62_000_000_000)]
+            {
+                assert_eq!(years.year(at).unwrap(), zone.year(at).unwrap(), "{at} {name}");
             }
         }
     }

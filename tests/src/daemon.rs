@@ -27,12 +27,14 @@ pub struct DaemonOptions {
     pub args: Vec<String>,
     /// Settings as environment variables.
     pub env: Vec<(String, String)>,
+    /// No file may become longer than so many bytes.
+    pub file_size_max: Option<u64>,
 }
 
 impl DaemonOptions {
     /// Defaults on a data folder.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), args: Vec::new(), env: Vec::new() }
+        Self { data_dir: data_dir.into(), args: Vec::new(), env: Vec::new(), file_size_max: None }
     }
 
     /// Adds one environment variable.
@@ -109,6 +111,22 @@ impl Daemon {
             // A complete line: the rest may still be on its way.
             said.get(already_said..).is_some_and(|new| new.contains(&address) && new.ends_with('\n'))
         })
+    }
+
+    /// From the next start on no file may become longer than `bytes`. Raised with [`Self::raise_file_size`].
+    pub fn limit_file_size(&mut self, bytes: Option<u64>) {
+        self.options.file_size_max = bytes;
+    }
+
+    /// Takes that limit off the running process.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn raise_file_size(&self) -> Result<()> {
+        let pid = self.pid().to_string();
+        let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+        let raised = raised.map_err(HarnessError::io("run the prlimit command"))?;
+        if raised.success() { Ok(()) } else { Err(HarnessError::Failed("prlimit failed".into())) }
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -192,7 +210,18 @@ pub fn run_nacre(args: &[&str]) -> Result<std::process::Output> {
 }
 
 fn spawn(options: &DaemonOptions, port: u16, output: &Path) -> Result<Supervised> {
-    let mut command = without_settings(Command::new(nacre_binary()?));
+    let binary = nacre_binary()?;
+    let mut command = match options.file_size_max {
+        // The soft limit only. A write beyond it is an error only for those who ignore the signal.
+        Some(bytes) => {
+            let mut shell = Command::new("sh");
+            let script = r#"trap '' XFSZ; exec prlimit --fsize="$0": "$@""#;
+            shell.args(["-c", script, &bytes.to_string()]).arg(binary);
+            shell
+        }
+        None => Command::new(binary),
+    };
+    command = without_settings(command);
     command
         .arg("serve")
         .arg("--data-dir")

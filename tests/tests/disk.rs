@@ -1,6 +1,7 @@
 //! A data folder that cannot be written, and a disk that is full: a clear word, and nothing lost.
 //!
-//! Needs a file system of its own, so it mounts one in memory. Where that is not permitted these tests say so and pass.
+//! Most need a file system of their own, so they mount one in memory. Where that is not permitted they say so and pass;
+//! the one with a limit on the size of files runs everywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "account/mod.rs"]
@@ -10,10 +11,12 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use nacre_tests::Result;
 use nacre_tests::daemon::{Daemon, DaemonOptions, run_nacre};
-use serde_json::json;
+use nacre_tests::process::wait_until;
+use serde_json::{Value, json};
 
 use account::Profile;
 
@@ -89,7 +92,7 @@ fn rows(name: &str, count: usize) -> String {
 #[test]
 fn a_full_disk_fails_the_import_and_loses_nothing() -> Result<()> {
     let Some(disk) = Disk::mount("size=12m") else { return Ok(()) };
-    let mut daemon = Daemon::start(DaemonOptions::new(disk.path().join("data")))?;
+    let daemon = Daemon::start(DaemonOptions::new(disk.path().join("data")))?;
     let mut profile = Profile::set_up(daemon.address(), "tcp://127.0.0.1:1")?;
     profile.connect("exchange", "Custom", json!({}))?;
     let kept = rows("kept", 50);
@@ -102,12 +105,18 @@ fn a_full_disk_fails_the_import_and_loses_nothing() -> Result<()> {
         let ballast = fill(disk.path(), left_bytes);
         let refused = profile.import(0, &large).send(daemon.address())?;
         let problem = refused.json()?;
-        assert_eq!((refused.status, &problem["code"]), (503, &json!("storage_failed")), "{problem}");
-        // Reading needs no room.
+        assert_eq!((refused.status, &problem["code"]), (507, &json!("storage_full")), "{problem}");
+        // Reading needs no room at all.
+        fs::remove_file(ballast).unwrap();
+        let ballast = fill(disk.path(), 0);
         let count = profile.request("GET", "/journals/events/count").expect_json(daemon.address(), 200);
         let count = count.unwrap_or_else(|error| panic!("{left_bytes}: {error}\n{}", daemon.output()));
         assert_eq!(count["count"], 50, "with {left_bytes} bytes left");
+        if left_bytes > large.len() {
+            is_stopped(&daemon, &json!({ "system": false, "books": [id(&profile)] }))?;
+        }
         fs::remove_file(ballast).unwrap();
+        goes_on(&daemon)?;
         assert_eq!(profile.preview(0, &kept)?, [0, 50, 0]);
         assert_eq!(profile.process()?["events_total"], 50);
     }
@@ -115,14 +124,70 @@ fn a_full_disk_fails_the_import_and_loses_nothing() -> Result<()> {
     profile.import(0, &more).expect_json(daemon.address(), 200)?;
     assert_eq!(profile.process()?["events_total"], 100);
 
-    full_for_the_system_store(&disk, &mut daemon, &profile)?;
+    full_for_the_system_store(&disk, &daemon, &profile)?;
     assert_eq!(profile.preview(0, &(kept + &more))?, [0, 100, 0]);
     Ok(())
 }
 
-/// Workspaces are made until there is no room: that fails with a problem, and the probe tells, until space is free and
-/// the server started again.
-fn full_for_the_system_store(disk: &Disk, daemon: &mut Daemon, profile: &Profile) -> Result<()> {
+/// The id of the profile.
+fn id(profile: &Profile) -> &str {
+    profile.path.rsplit('/').next().unwrap()
+}
+
+/// The probe says what is not written.
+fn is_stopped(daemon: &Daemon, what: &Value) -> Result<()> {
+    let ready = daemon.client().get("/readyz")?.expect_status(503)?.json()?;
+    assert_eq!((&ready["code"], &ready["details"]), (&json!("storage_failed"), what), "{ready}");
+    Ok(())
+}
+
+/// Without a restart and without anybody asking, the daemon becomes ready.
+fn goes_on(daemon: &Daemon) -> Result<()> {
+    wait_until("the daemon to write again", Duration::from_secs(60), || {
+        Ok((daemon.client().get("/readyz")?.status == 200).then_some(()))
+    })
+}
+
+/// A limit on the size of files, as a shell sets it: works where mounting is not permitted. Raised from outside.
+#[test]
+fn a_book_that_may_not_grow_stops_alone_and_goes_on_when_it_may() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start(DaemonOptions::new(folder.path().join("data")))?;
+    let mut profile = Profile::set_up(daemon.address(), "tcp://127.0.0.1:1")?;
+    profile.connect("exchange", "Custom", json!({}))?;
+    let kept = rows("kept", 50);
+    profile.import(0, &kept).expect_json(daemon.address(), 200)?;
+    profile.process()?;
+    daemon.stop()?;
+    // Enough for the upload, not for the book that would come of it.
+    let large = rows("large", 12_000);
+    daemon.limit_file_size(Some(large.len() as u64 + (64 << 10)));
+    daemon.start_again()?;
+    let refused = profile.import(0, &large).send(daemon.address())?;
+    assert_eq!(
+        (refused.status, &refused.json()?["code"]),
+        (507, &json!("storage_full")),
+        "{}",
+        daemon.output()
+    );
+    let again = profile.import(0, &rows("small", 1)).send(daemon.address())?;
+    assert_eq!(again.status, 507, "a stopped book is not written: {}", again.text());
+    is_stopped(&daemon, &json!({ "system": false, "books": [id(&profile)] }))?;
+    // The other files are written.
+    let label = json!({ "label": "other" });
+    profile.anywhere("POST", "/v1/workspaces").json(&label).expect_json(daemon.address(), 201)?;
+    let count = profile.request("GET", "/journals/events/count").expect_json(daemon.address(), 200)?;
+    assert_eq!(count["count"], 50);
+    daemon.raise_file_size()?;
+    goes_on(&daemon)?;
+    assert_eq!(profile.preview(0, &kept)?, [0, 50, 0]);
+    profile.import(0, &large).expect_json(daemon.address(), 200)?;
+    assert_eq!(profile.process()?["events_total"], 12_050);
+    Ok(())
+}
+
+/// Workspaces are made until there is no room: that fails with a problem, and the probe tells, until space is free.
+fn full_for_the_system_store(disk: &Disk, daemon: &Daemon, profile: &Profile) -> Result<()> {
     let ballast = fill(disk.path(), 0);
     let make = || {
         profile
@@ -139,13 +204,11 @@ fn full_for_the_system_store(disk: &Disk, daemon: &mut Daemon, profile: &Profile
         made += 1;
         assert!(made < 20_000, "the disk is never full");
     };
-    assert_eq!((refused.status, &refused.json()?["code"]), (503, &json!("storage_failed")));
-    daemon.client().get("/readyz")?.expect_status(503)?;
+    assert_eq!((refused.status, &refused.json()?["code"]), (507, &json!("storage_full")));
+    is_stopped(daemon, &json!({ "system": true, "books": [] }))?;
     profile.anywhere("GET", "/v1/workspaces").expect_json(daemon.address(), 200)?;
     fs::remove_file(ballast).unwrap();
-    daemon.stop()?;
-    daemon.start_again()?;
-    daemon.client().get("/readyz")?.expect_status(200)?;
+    goes_on(daemon)?;
     let one = json!({ "label": "after" });
     profile.anywhere("POST", "/v1/workspaces").json(&one).expect_json(daemon.address(), 201)?;
     let mut there = 0;

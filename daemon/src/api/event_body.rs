@@ -9,9 +9,9 @@ use nacre_engine::book::{EventView, Snapshot};
 use nacre_engine::error::Result;
 use nacre_engine::id::ConnectionNo;
 use nacre_engine::journal::disposal_value;
-use nacre_engine::model::{BookedDisposal, BookedStep, Counter, JournalRow, Method, RowStatus};
+use nacre_engine::model::{BookedDisposal, BookedStep, Counter, Era, JournalRow, Method, RowStatus};
 use nacre_engine::money::{Currency, Fiat, Msats};
-use nacre_engine::time::Zone;
+use nacre_engine::time::{Timestamp, Zone};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,10 +29,9 @@ pub(super) struct Names {
     connections: BTreeMap<ConnectionNo, ConnectionRef>,
     /// The currency of every value.
     pub(super) currency: Currency,
-    /// The lot selection method.
-    pub(super) method: Method,
     /// The zone of its days.
     pub(super) zone: Zone,
+    eras: Vec<Era>,
 }
 
 impl Names {
@@ -42,7 +41,13 @@ impl Names {
         let named = snapshot.connections()?.into_iter();
         let connections = named.map(|it| (it.no, ConnectionRef { id: it.id, label: it.label })).collect();
         let zone = Zone::named(&settings.timezone)?;
-        Ok(Self { connections, currency: settings.fiat_currency, method: settings.method, zone })
+        let eras = Era::all(&settings, &zone)?;
+        Ok(Self { connections, currency: settings.fiat_currency, zone, eras })
+    }
+
+    /// The lot selection method in force at an instant.
+    pub(super) fn method_at(&self, at: Timestamp) -> Method {
+        Era::at(&self.eras, at).map_or(Method::Fifo, |era| era.method)
     }
 
     /// The connection, unless it was removed since.
@@ -69,7 +74,7 @@ pub(super) struct EventBody {
     /// When it happened (RFC 3339, UTC).
     timestamp: String,
     /// `transaction`, `deposit`, `withdrawal`, `trade`, `invoice`, `pay`, `forward`, `income`, `interest`, `fee`,
-    /// `gift_in`, `gift_out` or `opening_balance`.
+    /// `gift_in`, `gift_out`, `opening_balance` or `lot_allocation` (lots dealt to pools when a policy begins).
     kind: &'static str,
     /// `booked`, `quarantined` or `excluded`.
     status: &'static str,
@@ -169,7 +174,7 @@ impl Flow {
             }
             BookedStep::Moved { quantity, .. } => self.moved = self.moved.add(*quantity)?,
             BookedStep::CarriedFee { quantity, .. } => self.fee = self.fee.add(*quantity)?,
-            BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
+            BookedStep::Dealt { .. } | BookedStep::FiatFee { .. } | BookedStep::FiatTraded { .. } => {}
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
-use nacre_engine::id::ConnectionNo;
+use nacre_engine::id::{ConnectionNo, EventKey};
 use nacre_engine::journal::{basis, disposal_basis, disposal_value, effects};
 use nacre_engine::model::{
     Amount, BookedDisposal, BookedStep, LotEffect, LotKey, LotUse, OpenLot, Posting, RowStatus, Slice,
@@ -26,9 +26,9 @@ pub(super) struct EventDetailBody {
     event: EventBody,
     /// The lines of its double entry; none unless booked.
     postings: Vec<PostingBody>,
-    /// Lots it opened.
+    /// Lots it opened, without what disposals before it had claimed (`UK_S104`).
     lots_opened: Vec<LotBody>,
-    /// Slices of lots it used, in order.
+    /// Slices of lots it used, in order; those it claimed of later lots (`UK_S104`) last.
     lots_consumed: Vec<LotBody>,
     /// Costs it added to lots (a transfer fee whose cost is carried).
     lots_adjusted: Vec<LotCostBody>,
@@ -96,7 +96,7 @@ struct DisposalBody {
     fee: String,
     /// Whether it realises a gain (a gift does not).
     realises_gain: bool,
-    /// The method in force: `FIFO`, `LIFO`, `HIFO`, `LOFO`, `AVG_COST` or `UK_S104`.
+    /// The method in force then, e.g. `FIFO`.
     method: &'static str,
     /// The connection whose pool it chose from; `null` for the one pool of the book.
     pool: Option<ConnectionRef>,
@@ -162,7 +162,8 @@ impl EventDetailBody {
     /// The event `detail` in the words of `names`.
     pub(super) fn new(detail: &EventDetail, names: &Names) -> Result<Self> {
         let row = &detail.view.row;
-        let effects = Effects::of(&effects(&detail.view.key, row)?, names);
+        let mut effects = Effects::of(&effects(&detail.view.key, row)?, names);
+        effects.claim(&detail.view.key, &row.steps, names);
         let disposals = row.steps.iter().filter_map(|step| match step {
             BookedStep::Disposed(disposal) => Some(disposal_body(disposal, detail, names)),
             _ => None,
@@ -178,7 +179,7 @@ impl EventDetailBody {
             valuation: row.valuation.as_ref().map(valuation_body),
             rate_override: detail.view.annotation.rate.map(|rate| rate.to_decimal().to_string()),
             quarantine: match &row.status {
-                RowStatus::Quarantined(reason) => Some(Reason::new(reason, names)),
+                RowStatus::Quarantined(reason) => Some(Reason::new(reason, row.kind, names)),
                 _ => None,
             },
         })
@@ -225,12 +226,26 @@ impl Effects {
                     let LotUse { lot, quantity, cost, .. } = slice;
                     sorted.consumed.push(lot_body(lot, *quantity, *cost, Some(*purpose), names));
                 }
+                LotEffect::ClaimedWhole { .. } => {}
                 LotEffect::CostAdded { lot, cost, .. } => sorted
                     .adjusted
                     .push(LotCostBody { lot_id: lot.lot_id(), cost_basis_fiat: names.fiat(*cost) }),
             }
         }
         sorted
+    }
+
+    /// Adds slices of lots that were yet to come (`UK_S104`).
+    fn claim(&mut self, event: &EventKey, steps: &[BookedStep], names: &Names) {
+        for step in steps {
+            let BookedStep::Disposed(disposal) = step else { continue };
+            let purpose = if disposal.realises { UsePurpose::Disposal } else { UsePurpose::Gift };
+            for LotUse { lot, quantity, cost, .. } in disposal.slices.iter().map(|slice| &slice.used) {
+                if lot.opened_by() > event {
+                    self.consumed.push(lot_body(lot, *quantity, *cost, Some(purpose), names));
+                }
+            }
+        }
     }
 }
 
@@ -273,14 +288,14 @@ fn disposal_body(disposal: &BookedDisposal, detail: &EventDetail, names: &Names)
         quantity: disposal.quantity.to_sat_text(),
         fee: disposal.fee.to_sat_text(),
         realises_gain: disposal.realises,
-        method: names.method.name(),
+        method: names.method_at(at).name(),
         pool: disposal.slices.first().and_then(|slice| pool_of(slice.used.lot.pool, names)),
         gross_proceeds_fiat: names.fiat(disposal.gross),
         fee_fiat: names.fiat(disposal.fiat_fee),
         net_proceeds_fiat: names.fiat(net),
         cost_basis_fiat: names.fiat(cost),
         realized_gain_fiat: names.fiat(gain),
-        reason: DisposalReason::new(disposal, detail.view.row.valuation.as_ref(), names)?,
+        reason: DisposalReason::new(disposal, detail, names)?,
         slices: slices.collect::<Result<_>>()?,
     })
 }

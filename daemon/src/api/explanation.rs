@@ -2,6 +2,7 @@
 //!
 //! Invariant: it explains booked figures and derives none; days are those of the zone the journal was made under.
 
+use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
 use nacre_engine::journal::{BasisKind, basis_kind};
 use nacre_engine::model::{BookedDisposal, Method, Slice, Term, Valuation};
@@ -57,11 +58,8 @@ struct LotState {
 }
 
 impl DisposalReason {
-    pub(super) fn new(
-        disposal: &BookedDisposal,
-        valuation: Option<&Valuation>,
-        names: &Names,
-    ) -> Result<Self> {
+    pub(super) fn new(disposal: &BookedDisposal, detail: &EventDetail, names: &Names) -> Result<Self> {
+        let method = names.method_at(detail.view.key.time);
         let pool = disposal.slices.first().and_then(|slice| slice.used.lot.pool);
         let pool = match pool {
             None => "the one pool of the book".to_owned(),
@@ -73,11 +71,11 @@ impl DisposalReason {
         let (selected_by, selection) = match disposal.named {
             true => ("record", format!("the lots that the record names, out of {pool}")),
             false => {
-                let (method, order) = (names.method.name(), order_of(names.method));
+                let (method, order) = (method.name(), order_of(method));
                 ("method", format!("{method} out of {pool}: {order}"))
             }
         };
-        let (proceeds_by, proceeds) = proceeds(disposal, valuation, names)?;
+        let (proceeds_by, proceeds) = proceeds(disposal, detail.view.row.valuation.as_ref(), names)?;
         Ok(Self { selected_by, selection, proceeds_by, proceeds })
     }
 }
@@ -129,7 +127,7 @@ impl SliceReason {
                 )
             }
         };
-        let pooled = names.method.pools_cost();
+        let pooled = names.method_at(at).pools_cost();
         let state = |quantity: Msats, cost| LotState {
             quantity: quantity.to_sat_text(),
             cost_basis_fiat: (!pooled).then(|| names.fiat(cost)),

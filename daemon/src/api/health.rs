@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,15 +32,19 @@ async fn healthz() -> axum::Json<Health> {
     axum::Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Whether the server can do its work: 503 while stopping or after its storage failed.
+/// Whether the server can do its work: 503 while stopping, and after a write to the data folder failed until one is
+/// possible again; `details` says whether the system store is stopped and which profiles' books are.
 #[utoipa::path(get, path = "/readyz", tag = "operation of the server", security(()), responses((status = 200, body = Health)))]
 async fn readyz(State(state): State<AppState>) -> Result<axum::Json<Health>, Problem> {
     if state.shutdown.is_cancelled() {
         return Err(Problem::new(Code::NotReady, "the server is stopping").retry_after(5));
     }
-    if !state.store.is_healthy() {
-        let message = "writing to the data folder failed; check the disk and restart the server";
-        return Err(Problem::new(Code::StorageFailed, message).retry_after(60));
+    let (system, books) = (state.store.is_stopped(), state.books.stopped());
+    if system || !books.is_empty() {
+        let message =
+            "writing to the data folder failed; check the disk: writing goes on by itself when it can";
+        let details = json!({ "system": system, "books": books });
+        return Err(Problem::new(Code::StorageFailed, message).with_details(details).retry_after(10));
     }
     Ok(healthz().await)
 }

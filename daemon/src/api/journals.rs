@@ -143,7 +143,7 @@ fn filter(book: &Snapshot, query: &EventQuery) -> Result<EventFilter, Problem> {
 }
 
 /// Reads two bounds under the names the client knows them by.
-pub(super) fn range(
+pub(crate) fn range(
     start: (&'static str, Option<&str>),
     end: (&'static str, Option<&str>),
     zone: &Zone,

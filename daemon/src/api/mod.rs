@@ -4,6 +4,8 @@
 pub(crate) mod access;
 mod auth;
 mod chain_test;
+mod change_body;
+mod changes;
 mod connections;
 mod event_body;
 mod event_detail;
@@ -17,17 +19,22 @@ mod notifications;
 mod onchain_configs;
 mod operations;
 mod pending;
+mod policies;
 mod process;
 mod profiles;
 mod quarantine;
 mod rates;
 mod report_query;
 mod reports;
+mod seal_body;
+mod seals;
 mod settings;
 mod sync;
 mod tags;
+mod what_if;
 mod workspaces;
 
+pub(crate) use journals::range as query_range;
 use serde::{Deserialize, Deserializer};
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
@@ -57,6 +64,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .merge(metadata::routes())
         .merge(tags::routes())
         .merge(reports::routes())
+        .merge(what_if::routes())
+        .merge(changes::routes())
+        .merge(seals::routes())
         .merge(feedback::routes())
 }
 

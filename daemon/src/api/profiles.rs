@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::onchain_configs::{self, OnchainConfigBody};
+use super::policies::{PolicyBody, known_connections};
 use super::settings::SettingsBody;
 use super::workspaces::Label;
 use super::{InProfile, InWorkspace};
@@ -20,6 +21,7 @@ use crate::server::problem::Problem;
 use crate::state::AppState;
 use crate::store::record::Profile;
 use crate::workspaces::chain_sources::NewSource;
+use crate::workspaces::policies::NewPolicy;
 use crate::workspaces::profiles::{self, SetUp};
 use crate::workspaces::settings::Change;
 
@@ -49,8 +51,10 @@ struct Setup {
     profile_label: String,
     /// ISO 4217 code, by default USD.
     fiat_currency: Option<String>,
-    /// `FIFO` (default) or `LIFO`.
+    /// `FIFO` (default), `LIFO`, `HIFO`, `LOFO`, `AVG_COST` or `UK_S104`, in any letter case.
     gains_algorithm: Option<String>,
+    /// Methods and scopes of later days, in order.
+    policies: Option<Vec<PolicyBody>>,
     /// `host:port` of a SOCKS5 proxy.
     tor_proxy: Option<String>,
     /// Name of the chain source.
@@ -89,6 +93,7 @@ impl Setup {
         let change = Change {
             fiat_currency: self.fiat_currency,
             gains_algorithm: self.gains_algorithm,
+            policies: self.policies.map(|policies| policies.into_iter().map(NewPolicy::from).collect()),
             tor_proxy: Some(self.tor_proxy),
             ..Change::default()
         };
@@ -134,6 +139,7 @@ async fn setup(
     Json(new): Json<Setup>,
 ) -> Result<(StatusCode, axum::Json<SetupBody>), Problem> {
     new.refuse_rpc()?;
+    known_connections(new.policies.as_deref().unwrap_or_default(), None).await?;
     let (label, change, source, select) = new.into_parts();
     let write =
         move |tx: &crate::store::WriteTx| profiles::setup(tx, user.id, at.w, &label, change, &source, select);

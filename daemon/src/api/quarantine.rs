@@ -2,7 +2,7 @@
 
 use nacre_engine::book::Snapshot;
 use nacre_engine::id::{EventId, EventKey};
-use nacre_engine::model::{JournalRow, Quarantine, RowStatus};
+use nacre_engine::model::{EventKind, JournalRow, Quarantine, RowStatus};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -99,7 +99,7 @@ fn body(key: &EventKey, row: &JournalRow, reason: &Quarantine, names: &Names) ->
         event_kind: row.kind.name(),
         connections: names.connections(&row.connections),
         description: row.text.as_ref().and_then(|text| text.description.clone()),
-        reason: Reason::new(reason, names),
+        reason: Reason::new(reason, row.kind, names),
     }
 }
 
@@ -107,8 +107,11 @@ const EXCLUDE: &str = "exclude the event: PUT metadata/records/{event_id}/exclud
 
 impl Reason {
     /// The reason in the words of `names`.
-    pub(super) fn new(reason: &Quarantine, names: &Names) -> Self {
+    pub(super) fn new(reason: &Quarantine, kind: EventKind, names: &Names) -> Self {
         let resolutions = match reason {
+            _ if kind == EventKind::LotAllocation => {
+                vec!["correct the allocation of the policy, or leave it out: PUT settings"]
+            }
             Quarantine::CollaborativeSpend { .. } => vec![
                 "connect the wallet that owns the other inputs and sync it",
                 "raise gap_limit of the connection and sync it with force_full_sync",

@@ -31,6 +31,7 @@ pub(super) enum Report {
     JournalEntries,
     OpenLots,
     TaxSummary,
+    Conservation,
     #[schema(rename = "form-8949")]
     Form8949,
 }
@@ -117,7 +118,7 @@ impl ReportQuery {
 }
 
 impl Report {
-    const ALL: [Report; 8] = [
+    const ALL: [Report; 9] = [
         Report::BalanceSheet,
         Report::BalanceHistory,
         Report::PortfolioSummary,
@@ -125,6 +126,7 @@ impl Report {
         Report::JournalEntries,
         Report::OpenLots,
         Report::TaxSummary,
+        Report::Conservation,
         Report::Form8949,
     ];
 
@@ -138,6 +140,7 @@ impl Report {
             Report::JournalEntries => "journal-entries",
             Report::OpenLots => "open-lots",
             Report::TaxSummary => "tax-summary",
+            Report::Conservation => "conservation",
             Report::Form8949 => "form-8949",
         }
     }
@@ -159,6 +162,7 @@ impl Report {
             Report::CapitalGains => &["start", "end", "rows"],
             Report::JournalEntries => &["start", "end"],
             Report::TaxSummary => &["year"],
+            Report::Conservation => &[],
             Report::Form8949 => &["year", "basis_reported", "proceeds_reported", "whole_dollars"],
         }
     }
@@ -168,7 +172,7 @@ impl Report {
     }
 
     fn has_csv(self) -> bool {
-        !matches!(self, Report::BalanceSheet | Report::PortfolioSummary)
+        !matches!(self, Report::BalanceSheet | Report::PortfolioSummary | Report::Conservation)
     }
 }
 
@@ -192,6 +196,7 @@ pub(super) enum Asked {
     JournalEntries(Range),
     OpenLots(Option<Timestamp>),
     TaxSummary(Option<i16>),
+    Conservation,
     Form8949(FormQuery),
 }
 
@@ -213,7 +218,8 @@ impl Wanted {
         };
         let known = report.parameters();
         if let Some(other) = query.given().find(|given| !known.contains(given)) {
-            let message = format!("{name} takes no {other}; it takes format, {}", known.join(", "));
+            let taken: Vec<&str> = ["format"].iter().chain(known).copied().collect();
+            let message = format!("{name} takes no {other}; it takes {}", taken.join(", "));
             return Err(Problem::query(other, message));
         }
         if query.rows == Some(false) && format == Format::Csv {
@@ -235,6 +241,7 @@ impl Wanted {
             Report::CapitalGains => Asked::CapitalGains(self.range(book)?, self.query.rows.unwrap_or(true)),
             Report::JournalEntries => Asked::JournalEntries(self.range(book)?),
             Report::TaxSummary => Asked::TaxSummary(self.query.year),
+            Report::Conservation => Asked::Conservation,
             Report::BalanceHistory => {
                 let query = self.history(book)?;
                 let spans = book.history_spans(&query, now()).map_err(problem)?;

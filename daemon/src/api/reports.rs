@@ -114,6 +114,7 @@ fn json_of(asked: &Asked, book: &Snapshot) -> Result<Vec<u8>, Problem> {
         Asked::OpenLots(as_of) => encoded(&book.open_lots_report(*as_of, now)?),
         Asked::TaxSummary(year) => encoded(&book.tax_summary(*year, now)?),
         Asked::Form8949(query) => encoded(&book.form_8949(query, now)?),
+        Asked::Conservation => encoded(&book.conservation(now)?),
     }
 }
 
@@ -125,7 +126,7 @@ fn csv_of(asked: &Asked, book: &Snapshot, mut sink: CsvSink) -> Result<(), Probl
         Asked::TaxSummary(year) => book.tax_summary(*year, now())?.write_csv(&mut sink)?,
         Asked::BalanceHistory(query, spans) => book.balance_history_csv(query, spans, &mut sink)?,
         Asked::Form8949(query) => book.form_8949_csv(query, &mut sink)?,
-        Asked::BalanceSheet(_) | Asked::PortfolioSummary(_) => {
+        Asked::BalanceSheet(_) | Asked::PortfolioSummary(_) | Asked::Conservation => {
             return Err(Problem::new(Code::NoCsv, "this report has no CSV form"));
         }
     }

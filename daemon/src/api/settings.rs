@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::access::OwnedProfile;
+use super::policies::{PolicyBody, known_connections};
 use super::{InProfile, nullable};
 use crate::books::BookAccess;
 use crate::identity::AuthUser;
@@ -15,6 +16,7 @@ use crate::server::extract::{Json, Path};
 use crate::server::problem::Problem;
 use crate::state::AppState;
 use crate::store::record::Settings;
+use crate::workspaces::policies::NewPolicy;
 use crate::workspaces::profiles;
 use crate::workspaces::settings::{Change, algorithm_word, fee_treatment_word, lot_scope_word};
 
@@ -23,10 +25,12 @@ use crate::workspaces::settings::{Change, algorithm_word, fee_treatment_word, lo
 pub(super) struct SettingsBody {
     /// ISO 4217 code.
     fiat_currency: String,
-    /// `FIFO` or `LIFO`.
+    /// `FIFO`, `LIFO`, `HIFO`, `LOFO`, `AVG_COST` or `UK_S104`.
     gains_algorithm: &'static str,
     /// `universal` or `connection`.
     lot_scope: &'static str,
+    /// Methods and scopes of later days.
+    policies: Vec<PolicyBody>,
     /// IANA name; days and tax years are counted there.
     timezone: String,
     /// `dispose` or `carry_basis`.
@@ -45,6 +49,7 @@ impl From<Settings> for SettingsBody {
             fiat_currency: row.fiat_currency,
             gains_algorithm: algorithm_word(row.gains_algorithm),
             lot_scope: lot_scope_word(row.lot_scope),
+            policies: row.policies.into_iter().map(PolicyBody::from).collect(),
             timezone: row.timezone,
             transfer_fee_treatment: fee_treatment_word(row.transfer_fee_treatment),
             rate_max_age_hours: row.rate_max_age_hours,
@@ -60,10 +65,12 @@ impl From<Settings> for SettingsBody {
 struct SettingsChange {
     /// ISO 4217 code.
     fiat_currency: Option<String>,
-    /// `FIFO` or `LIFO`.
+    /// `FIFO`, `LIFO`, `HIFO`, `LOFO`, `AVG_COST` or `UK_S104`, in any letter case.
     gains_algorithm: Option<String>,
     /// `universal` or `connection`.
     lot_scope: Option<String>,
+    /// All methods and scopes of later days, in order; they replace those there were.
+    policies: Option<Vec<PolicyBody>>,
     /// IANA name.
     timezone: Option<String>,
     /// `dispose` or `carry_basis`.
@@ -86,6 +93,7 @@ impl From<SettingsChange> for Change {
             fiat_currency: body.fiat_currency,
             gains_algorithm: body.gains_algorithm,
             lot_scope: body.lot_scope,
+            policies: body.policies.map(|policies| policies.into_iter().map(NewPolicy::from).collect()),
             timezone: body.timezone,
             transfer_fee_treatment: body.transfer_fee_treatment,
             rate_max_age_hours: body.rate_max_age_hours,
@@ -116,6 +124,8 @@ async fn put(
     Path(at): Path<InProfile>,
     Json(change): Json<SettingsChange>,
 ) -> Result<axum::Json<SettingsBody>, Problem> {
+    let access = BookAccess::prove(&state, user.id, at.w, at.p).await?;
+    known_connections(change.policies.as_deref().unwrap_or_default(), Some(&access)).await?;
     let write =
         move |tx: &crate::store::WriteTx| profiles::change_settings(tx, user.id, at.w, at.p, change.into());
     let changed = state.store.write::<_, Problem, _>(write).await?;

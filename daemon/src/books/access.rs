@@ -10,12 +10,13 @@ use nacre_engine::model;
 use nacre_engine::time::Timestamp;
 use uuid::Uuid;
 
+use super::settings::{NO_CONNECTION, engine_settings};
 use crate::api::access::OwnedProfile;
 use crate::clock;
 use crate::rates;
 use crate::server::problem::Problem;
 use crate::state::AppState;
-use crate::store::record::{GainsAlgorithm, LotScope, Profile, Settings, TransferFeeTreatment};
+use crate::store::record::{Profile, Settings};
 use crate::workspaces::profiles;
 
 /// A user in one of their profiles. As an extractor it reads `{w}` and `{p}` from the path and the user from the token.
@@ -83,7 +84,7 @@ impl BookAccess {
     /// turn to write only when something differs, so it may go before every report.
     pub(crate) async fn prepare(&self) -> Result<(), Problem> {
         let access = self.clone();
-        let behind = move |book: &Snapshot| Ok::<_, Problem>(access.facts_now()?.differ_from(book)?);
+        let behind = move |book: &Snapshot| Ok::<_, Problem>(access.facts_now(book)?.differ_from(book)?);
         if self.read(behind).await? {
             let access = self.clone();
             self.write(move |book| access.prepare_now(book)).await?;
@@ -91,11 +92,25 @@ impl BookAccess {
         Ok(())
     }
 
+    /// [`BookAccess::write`] after [`BookAccess::prepare`], in one turn: `work` sees the facts of this moment.
+    pub(crate) async fn write_prepared<R, F>(&self, work: F) -> Result<R, Problem>
+    where
+        R: Send + 'static,
+        F: FnOnce(&Book) -> Result<R, Problem> + Send + 'static,
+    {
+        let access = self.clone();
+        self.write(move |book| {
+            access.prepare_now(book)?;
+            work(book)
+        })
+        .await
+    }
+
     /// [`BookAccess::prepare`] within a turn to write. The facts are read here and not when the request began: what
     /// an earlier turn wrote is never older than what this one writes.
     pub(super) fn prepare_now(&self, book: &Book) -> Result<(), Problem> {
-        let facts = self.facts_now()?;
         let known = book.snapshot()?;
+        let facts = self.facts_now(&known)?;
         if !facts.differ_from(&known)? {
             return Ok(());
         }
@@ -109,14 +124,30 @@ impl BookAccess {
         Ok(())
     }
 
-    /// Blocks.
-    fn facts_now(&self) -> Result<Facts, Problem> {
+    /// The profile as it is now. Blocks.
+    pub(super) fn profile_now(&self) -> Result<Profile, Problem> {
+        let read =
+            |tx: &crate::store::ReadTx| profiles::owned(tx, self.user, self.workspace, self.profile_id);
+        self.state.store.read_now::<_, Problem>(read)
+    }
+
+    /// Blocks. Connections are those of `book`; one that was removed gets nothing dealt.
+    fn facts_now(&self, book: &Snapshot) -> Result<Facts, Problem> {
         self.state.store.read_now::<_, Problem>(|tx| {
             let profile = profiles::owned(tx, self.user, self.workspace, self.profile_id)?;
             let rates_revision = rates::revision(tx, self.user)?;
-            Ok(Facts { settings: engine_settings(&profile.settings)?, rates_revision })
+            Ok(Facts { settings: settings_in(book, &profile.settings)?, rates_revision })
         })
     }
+}
+
+/// A profile's settings as `book` keeps them, with its numbers of connections.
+pub(super) fn settings_in(book: &Snapshot, settings: &Settings) -> Result<model::Settings, Problem> {
+    let connections = book.connections()?;
+    engine_settings(settings, |id: Uuid| {
+        let id = id.to_string();
+        connections.iter().find(|known| known.id == id).map_or(NO_CONNECTION, |known| known.no)
+    })
 }
 
 /// What the book has to know before anything is derived.
@@ -134,27 +165,6 @@ impl Facts {
 /// The present instant, as the engine counts.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(clock::now_ms().saturating_mul(1000))
-}
-
-fn engine_settings(settings: &Settings) -> Result<model::Settings, Problem> {
-    Ok(model::Settings {
-        fiat_currency: settings.fiat_currency.parse()?,
-        method: match settings.gains_algorithm {
-            GainsAlgorithm::Fifo => model::Method::Fifo,
-            GainsAlgorithm::Lifo => model::Method::Lifo,
-        },
-        lot_scope: match settings.lot_scope {
-            LotScope::Universal => model::LotScope::Universal,
-            LotScope::Connection => model::LotScope::Connection,
-        },
-        fee_treatment: match settings.transfer_fee_treatment {
-            TransferFeeTreatment::Dispose => model::FeeTreatment::Dispose,
-            TransferFeeTreatment::CarryBasis => model::FeeTreatment::CarryBasis,
-        },
-        timezone: settings.timezone.clone(),
-        rate_max_age_hours: settings.rate_max_age_hours,
-        policies: Vec::new(),
-    })
 }
 
 fn engine_rate(point: rates::Point) -> Result<RatePoint, Problem> {

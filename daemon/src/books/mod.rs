@@ -10,8 +10,11 @@ pub(crate) mod kinds;
 pub(crate) mod leftovers;
 mod problem;
 mod registry;
+mod settings;
 mod spool;
+pub(crate) mod what_if;
 
 pub(crate) use access::{BookAccess, now};
-pub(crate) use registry::Books;
+pub(crate) use registry::{Books, book_of, file_name};
+pub(crate) use settings::check as check_settings;
 pub(crate) use spool::Spool;

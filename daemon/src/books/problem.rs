@@ -2,6 +2,7 @@
 //! says what to do and names no path.
 
 use nacre_engine::Error;
+use nacre_engine::error::Refusal;
 
 use crate::server::problem::{Code, Problem};
 
@@ -10,6 +11,15 @@ impl From<Error> for Problem {
         match error {
             Error::NotFound { what, .. } => Self::not_found(what),
             Error::Invalid { field, problem } => Self::field(field, format!("{field}: {problem}")),
+            Error::Refused { reason, problem } => {
+                let code = match reason {
+                    Refusal::NotFinal => Code::NotFinal,
+                    Refusal::SealOverlaps => Code::SealOverlaps,
+                    Refusal::NotRestated => Code::NotRestated,
+                    Refusal::SealSuperseded => Code::SealSuperseded,
+                };
+                Self::new(code, problem)
+            }
             Error::Overflow(_) => {
                 let message = format!("{error}; a number is larger than any real one could be, correct it");
                 Self::new(Code::AmountOutOfRange, message)
@@ -19,6 +29,7 @@ impl From<Error> for Problem {
                 Self::new(Code::NotReady, "the server is stopping and nothing was written; try again later")
                     .retry_after(5)
             }
+            Error::Full(_) => Self::full(&error),
             Error::Storage(_) => {
                 tracing::error!(%error, "a book cannot be read or written");
                 let message = "the book cannot be read or written now; check the disk of the data folder, then try again";

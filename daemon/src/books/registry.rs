@@ -2,17 +2,21 @@
 //!
 //! Invariants: engine calls run on the blocking pool, at most [`READS_AT_ONCE`] reads at once; writes of one book take
 //! turns and at most [`WRITES_WAITING`] wait; a book someone uses is never closed; a removed book is never made anew.
+//! After a write failed on the disk a book is stopped: it is opened anew for reading, and written again only when a probe
+//! says that there is room.
 //! It refuses to decide who may use a book.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nacre_engine::book::{Book, Snapshot};
+use nacre_engine::is_full;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use crate::room;
 use crate::server::problem::{Code, Problem};
 
 /// Books kept open beyond those in use.
@@ -30,7 +34,10 @@ pub(crate) struct Books {
 
 struct Inner {
     dir: PathBuf,
+    spool_dir: PathBuf,
     cache_bytes: usize,
+    /// Books on which the disk failed and has not been seen to work since.
+    stopped: Mutex<BTreeSet<Uuid>>,
     shelf: Mutex<Shelf>,
     reads: Arc<Semaphore>,
 }
@@ -59,10 +66,12 @@ enum Held {
 }
 
 impl Books {
-    /// Books in `dir`, each with a page cache of `cache_mib`.
-    pub(crate) fn new(dir: PathBuf, cache_mib: usize) -> Self {
+    /// Books in `dir`, each with a page cache of `cache_mib`. Where there is room is tried in `spool_dir`.
+    pub(crate) fn new(dir: PathBuf, spool_dir: PathBuf, cache_mib: usize) -> Self {
         let inner = Inner {
             dir,
+            spool_dir,
+            stopped: Mutex::default(),
             cache_bytes: cache_mib.saturating_mul(1024 * 1024),
             shelf: Mutex::default(),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
@@ -101,7 +110,63 @@ impl Books {
             Problem::new(Code::Overloaded, message).retry_after(2)
         })?;
         let turn = slot.turn.clone().acquire_owned().await.map_err(|_| stopping())?;
-        self.run(profile, vec![place, turn], move |book| work(book).map_err(Into::into)).await
+        let books = self.clone();
+        let write = move |book: &Book| {
+            books.go_on(profile)?;
+            work(book).map_err(Into::into)
+        };
+        self.run(profile, vec![place, turn], write).await
+    }
+
+    /// Copies a book as it is now into a new file, while others read and write it. Blocks.
+    ///
+    /// # Errors
+    /// `not_found` when its profile was deleted; what the disk refuses.
+    pub(crate) fn copy(&self, profile: Uuid, to: &Path) -> Result<(), Problem> {
+        let copied = self.open(profile, &self.slot(profile))?.copy_to(to, self.inner.cache_bytes);
+        self.close_unused();
+        Ok(copied?)
+    }
+
+    /// The books there are files of.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn files(&self) -> std::io::Result<BTreeSet<Uuid>> {
+        let names = std::fs::read_dir(&self.inner.dir)?.map(|entry| Ok(entry?.file_name()));
+        let names = names.collect::<std::io::Result<Vec<_>>>()?;
+        Ok(names.iter().filter_map(|name| book_of(name.to_str()?)).collect())
+    }
+
+    /// The books that are stopped.
+    pub(crate) fn stopped(&self) -> Vec<Uuid> {
+        lock(&self.inner.stopped).iter().copied().collect()
+    }
+
+    /// Lets a book be written again if the disk takes writes. Blocks.
+    ///
+    /// # Errors
+    /// `storage_full` or `storage_failed` while it does not.
+    pub(crate) fn go_on(&self, profile: Uuid) -> Result<(), Problem> {
+        if !lock(&self.inner.stopped).contains(&profile) {
+            return Ok(());
+        }
+        let slot = self.slot(profile);
+        if !matches!(*lock(&slot.held), Held::Removed) {
+            self.probe(profile)?;
+            self.open(profile, &slot)?.snapshot()?;
+        }
+        lock(&self.inner.stopped).remove(&profile);
+        tracing::info!(%profile, "this book is written again");
+        Ok(())
+    }
+
+    /// Whether there is room for the book to grow.
+    fn probe(&self, profile: Uuid) -> Result<(), Problem> {
+        room::probe(&self.inner.spool_dir, &self.path(profile)).map_err(|error| match is_full(error.kind()) {
+            true => Problem::full(&error),
+            false => nacre_engine::Error::Storage(error.to_string()).into(),
+        })
     }
 
     /// Removes a profile's book for good: from now on nothing opens it, and its file is unlinked even if the caller
@@ -135,12 +200,19 @@ impl Books {
             // Given back when the work ends, even if nobody waits for it any more.
             let _permits = permits;
             let slot = books.slot(profile);
-            let book = books.open(profile, &slot)?;
-            let answer = work(&book);
-            // Before closing, which leaves alone a book that someone uses.
-            drop(book);
-            if matches!(&answer, Err(problem) if problem.code() == Code::StorageFailed) {
+            // The handle is given back before closing, which leaves alone a book that someone uses.
+            let mut answer = books.open(profile, &slot).and_then(|book| work(&book));
+            if matches!(&answer, Err(problem) if is_of_the_disk(problem.code())) {
+                if lock(&books.inner.stopped).insert(profile) {
+                    tracing::error!(%profile, "this book is not written until the disk takes writes again");
+                }
                 slot.close();
+                // The first error is not always told, only that there was one.
+                if let Err(error) = books.probe(profile)
+                    && error.code() == Code::StorageFull
+                {
+                    answer = Err(error);
+                }
             }
             books.close_unused();
             answer
@@ -151,7 +223,7 @@ impl Books {
     }
 
     fn path(&self, profile: Uuid) -> PathBuf {
-        self.inner.dir.join(format!("{profile}.redb"))
+        self.inner.dir.join(file_name(profile))
     }
 
     fn slot(&self, profile: Uuid) -> Arc<Slot> {
@@ -206,6 +278,20 @@ impl Slot {
     }
 }
 
+/// The name of a book's file.
+pub(crate) fn file_name(profile: Uuid) -> String {
+    format!("{profile}.redb")
+}
+
+/// The profile whose book's file has this name.
+pub(crate) fn book_of(file_name: &str) -> Option<Uuid> {
+    file_name.strip_suffix(".redb")?.parse().ok()
+}
+
+fn is_of_the_disk(code: Code) -> bool {
+    matches!(code, Code::StorageFailed | Code::StorageFull)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -226,7 +312,7 @@ mod tests {
     #[tokio::test]
     async fn a_book_is_removed_while_a_long_write_runs() {
         let dir = tempfile::tempdir().unwrap();
-        let books = Books::new(dir.path().to_owned(), 1);
+        let books = Books::new(dir.path().to_owned(), dir.path().join("spool"), 1);
         let profile = Uuid::now_v7();
         let (began, begin) = tokio::sync::oneshot::channel();
         let (release, wait) = std::sync::mpsc::channel::<()>();

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use axum::body::Body;
+use nacre_engine::is_full;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
@@ -58,6 +59,9 @@ impl Drop for Spool {
 }
 
 fn failed(error: &io::Error) -> Problem {
+    if is_full(error.kind()) {
+        return Problem::full(error);
+    }
     tracing::error!(%error, "cannot spool an upload");
     let message = "the upload cannot be stored; check the disk of the data folder, then send it again";
     Problem::new(Code::StorageFailed, message).retry_after(30)

@@ -32,7 +32,7 @@ pub(super) struct InitArgs {
     /// Currency of the books (ISO 4217).
     #[arg(long, default_value = "USD")]
     fiat_currency: String,
-    /// FIFO or LIFO.
+    /// FIFO, LIFO, HIFO, LOFO, AVG_COST or UK_S104.
     #[arg(long, default_value = "FIFO")]
     gains_algorithm: String,
     /// Time zone that decides days and tax years (IANA name).

@@ -2,8 +2,13 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 
+mod backup;
+mod compact;
 mod demo;
+mod folder;
 mod init;
+mod rebuild;
+mod restore;
 mod serve;
 mod table;
 mod verify;
@@ -34,6 +39,14 @@ enum Command {
     Demo,
     /// Audit every book of the data folder; exit code 1 when something does not hold.
     Verify,
+    /// Copy the whole data folder, served or not, into a new folder with a manifest.
+    Backup(backup::BackupArgs),
+    /// Check a backup and put it into an empty data folder.
+    Restore(restore::RestoreArgs),
+    /// Rewrite the files of a data folder whose server is stopped without their free space.
+    Compact(folder::Which),
+    /// Derive the books of a data folder whose server is stopped anew from their facts.
+    Rebuild(folder::Which),
 }
 
 /// Settings that may be given as flags of any command; all others live in `nacre.toml` or the environment.
@@ -92,6 +105,10 @@ pub fn run() -> ExitCode {
         Command::Init(args) => init::run(config, args),
         Command::Demo => demo::run(config),
         Command::Verify => verify::run(&config),
+        Command::Backup(args) => backup::run(&config, &args),
+        Command::Restore(args) => restore::run(&config, &args),
+        Command::Compact(which) => compact::run(&config, &which),
+        Command::Rebuild(which) => rebuild::run(&config, &which),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,22 +2,20 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use nacre_engine::book::{Book, Verified};
 
+use super::folder::Folder;
 use crate::config::Config;
 
 /// Audits the books one by one and prints a line for each.
 pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
-    let dir = config.data_dir.join("books");
-    let books = books(&dir).map_err(|error| format!("cannot read {}: {error}", dir.display()))?;
+    let folder = Folder::lock(config)?;
     let mut out = std::io::stdout().lock();
     let mut bad = 0;
-    for path in &books {
+    for path in &folder.books {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let verified =
-            Book::open(path, config.cache_mib.saturating_mul(1024 * 1024)).and_then(|book| book.verify());
+        let verified = Book::open(path, folder.cache_bytes).and_then(|book| book.verify());
         match verified {
             Ok(report) if report.problems.is_empty() => writeln!(out, "{name}: good, {}", counts(&report))?,
             Ok(report) => {
@@ -33,18 +31,8 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    writeln!(out, "{} book(s) verified, {bad} bad", books.len())?;
+    writeln!(out, "{} book(s) verified, {bad} bad", folder.books.len())?;
     if bad > 0 { Err(format!("{bad} book(s) do not hold").into()) } else { Ok(()) }
-}
-
-fn books(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        found.extend(path.extension().is_some_and(|extension| extension == "redb").then_some(path));
-    }
-    found.sort();
-    Ok(found)
 }
 
 fn counts(report: &Verified) -> String {

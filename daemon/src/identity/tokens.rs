@@ -302,7 +302,7 @@ mod tests {
     use uuid::Uuid;
 
     async fn tokens(dir: &std::path::Path) -> (Tokens, Uuid) {
-        let store = Store::open(&dir.join("system.redb"), 1).unwrap();
+        let store = Store::open(&dir.join("system.redb"), dir.join("spool"), 1).unwrap();
         let user = Uuid::now_v7();
         let row = User {
             email: "a@b.example".to_owned(),

@@ -303,7 +303,7 @@ mod tests {
     use uuid::Uuid;
 
     async fn jobs(dir: &std::path::Path) -> (Jobs, Store) {
-        let store = Store::open(&dir.join("system.redb"), 1).unwrap();
+        let store = Store::open(&dir.join("system.redb"), dir.join("spool"), 1).unwrap();
         (Jobs::open(store.clone(), CancellationToken::new()).await.unwrap(), store)
     }
 

@@ -25,12 +25,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::control;
 use crate::observe;
 use crate::state::AppState;
 use crate::store::StoreError;
 
 /// How often what has expired is swept away.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// How often is tried whether a disk that failed takes writes again.
+const MEND_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +99,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let listener = TcpListener::bind(listen).await.map_err(in_use)?;
     let addr = listener.local_addr().map_err(in_use)?;
     tokio::spawn(sweep(state.clone()));
+    tokio::spawn(mend(state.clone()));
+    control::listen(&state);
     let app = router::build(&state);
     let task = tokio::spawn(listen::serve(listener, app, state.shutdown.clone()));
     Ok(Running { addr, state, task })
@@ -113,6 +119,26 @@ pub async fn stop_signal() -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Lets what a failing disk stopped go on when it can.
+async fn mend(state: AppState) {
+    let mut ticks = tokio::time::interval(MEND_INTERVAL);
+    while state.shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        let stopped = state.books.stopped();
+        if stopped.is_empty() && !state.store.is_stopped() {
+            continue;
+        }
+        let again = state.clone();
+        let tried = tokio::task::spawn_blocking(move || {
+            // Why not is known and on /readyz; the next time is soon.
+            let _ = again.store.go_on();
+            stopped.into_iter().for_each(|book| drop(again.books.go_on(book)));
+        });
+        if let Err(error) = tried.await {
+            tracing::warn!(%error, "cannot find out whether the disk takes writes again");
+        }
+    }
 }
 
 async fn sweep(state: AppState) {

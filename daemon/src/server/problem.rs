@@ -55,6 +55,10 @@ codes! {
     TagExists = 409 "tag_exists" "The tag exists already",
     SyncRunning = 409 "sync_running" "A sync of this profile is running",
     ImportNotTaken = 409 "import_not_taken" "The connection takes no files",
+    NotFinal = 409 "not_final" "The books are not final",
+    SealOverlaps = 409 "seal_overlaps" "The period is sealed already",
+    NotRestated = 409 "not_restated" "The books say what was sealed",
+    SealSuperseded = 409 "seal_superseded" "A revision replaced the seal",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     UnsupportedMediaType = 415 "unsupported_media_type" "The body has the wrong content type",
     InvalidField = 422 "invalid_field" "A field is not valid",
@@ -76,6 +80,7 @@ codes! {
     Timeout = 503 "timeout" "The request took too long",
     NotReady = 503 "not_ready" "The server is not ready",
     StorageFailed = 503 "storage_failed" "The storage failed",
+    StorageFull = 507 "storage_full" "The disk is full",
 }
 
 impl Code {
@@ -150,6 +155,14 @@ impl Problem {
         Self::new(Code::Internal, "the server failed to do this; its log has the cause under the request id")
     }
 
+    /// `507`: there is no room in the data folder; logs what the system said.
+    pub(crate) fn full(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(request_id = request_id::current(), %cause, "no room in the data folder");
+        let message =
+            "the disk of the data folder is full and nothing was written; free some space, then try again";
+        Self::new(Code::StorageFull, message).retry_after(30)
+    }
+
     /// Adds machine-readable details.
     #[must_use]
     pub(crate) fn with_details(mut self, details: Value) -> Self {
@@ -178,13 +191,13 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Stopped | StoreError::Lost => {
+            StoreError::Lost => {
                 Self::new(Code::StorageFailed, format!("nothing was written: {error}")).retry_after(30)
             }
+            StoreError::Full(_) => Self::full(&error),
             StoreError::Storage(_) => {
                 tracing::error!(%error, "the system store cannot be read or written");
-                let message =
-                    "the data folder cannot be read or written; check its disk and restart the server";
+                let message = "the data folder cannot be read or written now; check its disk, then try again";
                 Self::new(Code::StorageFailed, message).retry_after(30)
             }
             other => Self::internal(&other),

@@ -10,6 +10,11 @@ use super::StoreError;
 pub(crate) trait Record: Serialize + DeserializeOwned {
     /// First byte of the row.
     const VERSION: u8 = 1;
+
+    /// The record that a row of an earlier version is now; `None` where there is none.
+    fn older(_version: u8, _body: &[u8]) -> Option<Self> {
+        None
+    }
 }
 
 pub(super) fn encode<R: Record>(table: &'static str, row: &R) -> Result<Vec<u8>, StoreError> {
@@ -25,7 +30,9 @@ pub(super) fn decode<R: Record>(table: &'static str, bytes: &[u8]) -> Result<R, 
             Ok(_) => Err(fail("has trailing bytes")),
             Err(_) => Err(fail("is cut short or damaged")),
         },
-        Some(_) => Err(fail("has a version this server does not know")),
+        Some((version, body)) => {
+            R::older(*version, body).ok_or_else(|| fail("has a version this server does not know"))
+        }
         None => Err(fail("is empty")),
     }
 }

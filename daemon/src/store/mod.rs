@@ -2,23 +2,29 @@
 //!
 //! Invariants: a write is one closure = one transaction = all or nothing and durable when it returns; a read
 //! is a snapshot. Both run on the blocking pool, so async code cannot block on the disk. After a failed
-//! write the store reports itself unhealthy and refuses further writes until the process restarts.
+//! write the store reports itself stopped, and a write goes on only when a probe says that the disk takes writes again.
 //! It knows records, not rules: who may see a row is decided by the key the caller can build.
 
 mod codec;
+mod file;
+mod older;
 pub(crate) mod record;
 pub(crate) mod tables;
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nacre_engine::make_whole;
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use nacre_engine::is_full;
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
 pub(crate) use codec::Record;
+use file::SystemFile;
+pub(crate) use file::{FORMAT, compact};
 pub(crate) use tables::Table;
+
+use crate::room;
 
 /// Why a store call failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,12 @@ pub enum StoreError {
     /// The file cannot be opened: damaged, in use by another process, or not readable.
     #[error("cannot open the system store: {0}")]
     Open(String),
+    /// Another process has the file open.
+    #[error("another nacre process uses {0}")]
+    InUse(String),
+    /// There is no room for the write; nothing was written.
+    #[error("the disk of the data folder is full: {0}")]
+    Full(String),
     /// The disk or the file failed.
     #[error("the system store failed: {0}")]
     Storage(String),
@@ -37,9 +49,6 @@ pub enum StoreError {
         /// What is wrong with its bytes.
         reason: &'static str,
     },
-    /// An earlier write failed, so nothing more is written.
-    #[error("an earlier write to the system store failed; restart the server")]
-    Stopped,
     /// The blocking task was lost, which happens only while the process stops.
     #[error("the server is stopping")]
     Lost,
@@ -47,7 +56,10 @@ pub enum StoreError {
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
-        Self::Storage(error.into().to_string())
+        match error.into() {
+            redb::Error::Io(error) if is_full(error.kind()) => Self::Full(error.to_string()),
+            other => Self::Storage(other.to_string()),
+        }
     }
 }
 
@@ -58,29 +70,35 @@ pub(crate) struct Store {
 }
 
 struct Inner {
-    db: Database,
-    healthy: AtomicBool,
+    file: SystemFile,
+    spool_dir: PathBuf,
+    stopped: AtomicBool,
 }
 
 impl Store {
-    /// Opens or creates the file and makes sure every table exists.
-    pub(crate) fn open(path: &Path, cache_mib: usize) -> Result<Self, StoreError> {
-        let refused = |error: DatabaseError| StoreError::Open(format!("{}: {error}", path.display()));
-        // A file that redb was interrupted in making can never be opened again.
-        make_whole(path, |unborn| Database::create(unborn).map(drop)).map_err(refused)?;
-        let db = Database::builder()
-            .set_cache_size(cache_mib.saturating_mul(1024 * 1024))
-            .create(path)
-            .map_err(refused)?;
-        let txn = db.begin_write()?;
-        tables::create_all(&txn)?;
-        txn.commit()?;
-        Ok(Self { inner: Arc::new(Inner { db, healthy: AtomicBool::new(true) }) })
+    /// Opens or creates the file and makes sure every table exists. Where there is room is tried in `spool_dir`.
+    pub(crate) fn open(path: &Path, spool_dir: PathBuf, cache_mib: usize) -> Result<Self, StoreError> {
+        let file = SystemFile::open(path, cache_mib)?;
+        file::prepare(&*file.database()?)?;
+        Ok(Self { inner: Arc::new(Inner { file, spool_dir, stopped: AtomicBool::new(false) }) })
     }
 
-    /// False once a write failed.
-    pub(crate) fn is_healthy(&self) -> bool {
-        self.inner.healthy.load(Ordering::Acquire)
+    /// Copies the store as it is now into a new file. Blocks.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        file::copy(&*self.inner.file.database()?, path)
+    }
+
+    /// Reads every row; how many there are. Blocks.
+    ///
+    /// # Errors
+    /// The first that does not decode.
+    pub(crate) fn check(&self) -> Result<u64, StoreError> {
+        tables::check_all(&self.inner.file.database()?.begin_read()?)
+    }
+
+    /// Whether a write failed and none has been possible since.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.inner.stopped.load(Ordering::Acquire)
     }
 
     /// Runs `work` on a snapshot, off the async threads.
@@ -110,8 +128,9 @@ impl Store {
         &self,
         work: impl FnOnce(&ReadTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let txn = self.inner.db.begin_read().map_err(StoreError::from)?;
-        work(&ReadTx { txn })
+        let db = self.inner.file.database()?;
+        let txn = db.begin_read().map_err(|error| self.distrusted(error.into()))?;
+        work(&ReadTx { txn, _db: db })
     }
 
     /// [`Store::write`] for code that is already on a blocking thread.
@@ -119,21 +138,64 @@ impl Store {
         &self,
         work: impl FnOnce(&WriteTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        if !self.is_healthy() {
-            return Err(StoreError::Stopped.into());
-        }
-        let txn = self.inner.db.begin_write().map_err(|error| self.failed(error.into()))?;
-        let tx = WriteTx { txn };
+        self.go_on()?;
+        let tx = self.begin()?;
         // An error drops the transaction, which aborts it.
         let answer = work(&tx)?;
         tx.txn.commit().map_err(|error| self.failed(error.into()))?;
         Ok(answer)
     }
 
-    fn failed(&self, error: StoreError) -> StoreError {
-        self.inner.healthy.store(false, Ordering::Release);
-        tracing::error!(%error, "the system store stopped writing");
+    fn begin(&self) -> Result<WriteTx, StoreError> {
+        let begin = || {
+            let db = self.inner.file.database()?;
+            let txn = db.begin_write()?;
+            Ok(WriteTx { txn, _db: db })
+        };
+        // What failed inside an earlier transaction shows here first; then a new handle is what is needed.
+        begin().or_else(|error: StoreError| {
+            self.distrusted(error);
+            begin().map_err(|error| self.failed(error))
+        })
+    }
+
+    /// Lets writing go on after a failure if the disk takes writes again.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(crate) fn go_on(&self) -> Result<(), StoreError> {
+        if !self.is_stopped() {
+            return Ok(());
+        }
+        let Inner { file, spool_dir, stopped } = &*self.inner;
+        room::probe(spool_dir, file.path())
+            .map_err(|error| StoreError::from(redb::StorageError::Io(error)))?;
+        file.database()?.begin_write()?.commit()?;
+        stopped.store(false, Ordering::Release);
+        tracing::info!("the system store is written again");
+        Ok(())
+    }
+
+    /// Whether there is room for the file to grow.
+    fn probe(&self) -> Result<(), StoreError> {
+        let Inner { file, spool_dir, .. } = &*self.inner;
+        room::probe(spool_dir, file.path()).map_err(|error| redb::StorageError::Io(error).into())
+    }
+
+    fn distrusted(&self, error: StoreError) -> StoreError {
+        self.inner.file.distrust();
         error
+    }
+
+    fn failed(&self, error: StoreError) -> StoreError {
+        self.inner.stopped.store(true, Ordering::Release);
+        // The first error is not always told, only that there was one.
+        let error = match self.probe() {
+            Err(full @ StoreError::Full(_)) => full,
+            _ => error,
+        };
+        tracing::error!(%error, "the system store stopped writing");
+        self.distrusted(error)
     }
 }
 
@@ -144,11 +206,15 @@ fn join<T, E: From<StoreError>>(joined: Result<Result<T, E>, tokio::task::JoinEr
 /// A snapshot of the store.
 pub(crate) struct ReadTx {
     txn: ReadTransaction,
+    /// Kept open as long as the transaction.
+    _db: Arc<Database>,
 }
 
 /// The one open write transaction.
 pub(crate) struct WriteTx {
     txn: WriteTransaction,
+    /// Kept open as long as the transaction.
+    _db: Arc<Database>,
 }
 
 /// Reading, the same on a snapshot and inside a write. Ranges include both ends.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Record;
+use super::{Record, older};
 
 macro_rules! records {
     ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty),* $(,)? })*) => {
@@ -50,15 +50,14 @@ records! {
         default_onchain_config: Option<Uuid>,
     }
 
-    /// One set of books: its label and settings.
-    Profile { label: String, created_at_ms: i64, settings: Settings }
-
     /// Settings of a profile, validated before they are stored.
     Settings {
         /// ISO 4217 code.
         fiat_currency: String,
         gains_algorithm: GainsAlgorithm,
         lot_scope: LotScope,
+        /// Method and scope of later days, in order.
+        policies: Vec<Policy>,
         /// IANA name.
         timezone: String,
         transfer_fee_treatment: TransferFeeTreatment,
@@ -67,6 +66,19 @@ records! {
         tor_proxy: Option<String>,
         onchain_config: Option<Uuid>,
     }
+
+    /// Method and scope from a day on.
+    Policy {
+        /// `YYYY-MM-DD`, in the profile's time zone.
+        day: String,
+        gains_algorithm: GainsAlgorithm,
+        lot_scope: LotScope,
+        /// Lots dealt to connections by the user's word.
+        allocation: Vec<Allocated>,
+    }
+
+    /// A quantity of one lot that goes to one connection.
+    Allocated { lot: String, connection: Uuid, msat: i64 }
 
     /// A chain source.
     OnchainConfig {
@@ -128,6 +140,22 @@ records! {
     Feedback { message: String, contact: Option<String>, created_at_ms: i64 }
 }
 
+/// One set of books: its label and settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Profile {
+    pub(crate) label: String,
+    pub(crate) created_at_ms: i64,
+    pub(crate) settings: Settings,
+}
+
+impl Record for Profile {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, body: &[u8]) -> Option<Self> {
+        older::profile(version, body)
+    }
+}
+
 /// Order in which lots are consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum GainsAlgorithm {
@@ -135,6 +163,14 @@ pub(crate) enum GainsAlgorithm {
     Fifo,
     /// Newest first.
     Lifo,
+    /// Highest cost per unit first.
+    Hifo,
+    /// Lowest cost per unit first.
+    Lofo,
+    /// At the average cost of the pool.
+    AvgCost,
+    /// Same day, next 30 days, then the section 104 pool.
+    UkS104,
 }
 
 /// Which lots a disposal may choose from.

@@ -4,9 +4,10 @@
 
 use std::marker::PhantomData;
 
-use redb::{Key, TableDefinition, WriteTransaction};
+use redb::{Key, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::StoreError;
+use super::codec::{self, Record};
 use super::record::{
     ApiKey, EmailOwner, Feedback, Idempotent, OnchainConfig, Operation, Profile, Rate, RateRevision,
     RemovedBook, Session, SigningKey, User, Workspace,
@@ -41,21 +42,72 @@ pub(crate) const RATE_REVISIONS: Table<u128, RateRevision> = Table::new("rate_re
 /// `(user, feedback)`.
 pub(crate) const FEEDBACK: Table<(u128, u128), Feedback> = Table::new("feedback");
 
+/// Calls a function with every table first, then the arguments.
+macro_rules! with_every_table {
+    ($call:ident($($argument:expr),*)) => {
+        $call(&USERS, $($argument),*)?;
+        $call(&USERS_BY_EMAIL, $($argument),*)?;
+        $call(&SIGNING_KEYS, $($argument),*)?;
+        $call(&API_KEYS, $($argument),*)?;
+        $call(&SESSIONS, $($argument),*)?;
+        $call(&WORKSPACES, $($argument),*)?;
+        $call(&PROFILES, $($argument),*)?;
+        $call(&REMOVED_BOOKS, $($argument),*)?;
+        $call(&ONCHAIN_CONFIGS, $($argument),*)?;
+        $call(&OPERATIONS, $($argument),*)?;
+        $call(&IDEMPOTENCY, $($argument),*)?;
+        $call(&RATES, $($argument),*)?;
+        $call(&RATE_REVISIONS, $($argument),*)?;
+        $call(&FEEDBACK, $($argument),*)?;
+    };
+}
+
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), StoreError> {
-    txn.open_table(USERS.definition())?;
-    txn.open_table(USERS_BY_EMAIL.definition())?;
-    txn.open_table(SIGNING_KEYS.definition())?;
-    txn.open_table(API_KEYS.definition())?;
-    txn.open_table(SESSIONS.definition())?;
-    txn.open_table(WORKSPACES.definition())?;
-    txn.open_table(PROFILES.definition())?;
-    txn.open_table(REMOVED_BOOKS.definition())?;
-    txn.open_table(ONCHAIN_CONFIGS.definition())?;
-    txn.open_table(OPERATIONS.definition())?;
-    txn.open_table(IDEMPOTENCY.definition())?;
-    txn.open_table(RATES.definition())?;
-    txn.open_table(RATE_REVISIONS.definition())?;
-    txn.open_table(FEEDBACK.definition())?;
+    with_every_table!(create(txn));
+    Ok(())
+}
+
+/// Copies every row of every table.
+pub(super) fn copy_all(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), StoreError> {
+    with_every_table!(copy(from, to));
+    Ok(())
+}
+
+/// Reads every row of every table; how many there are.
+pub(super) fn check_all(txn: &ReadTransaction) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    with_every_table!(check(txn, &mut rows));
+    Ok(rows)
+}
+
+fn create<K: Key + 'static, R>(table: &Table<K, R>, txn: &WriteTransaction) -> Result<(), StoreError> {
+    txn.open_table(table.definition())?;
+    Ok(())
+}
+
+fn copy<K: Key + 'static, R>(
+    table: &Table<K, R>,
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+) -> Result<(), StoreError> {
+    let from = from.open_table(table.definition())?;
+    let mut to = to.open_table(table.definition())?;
+    for row in from.iter()? {
+        let (key, value) = row?;
+        to.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}
+
+fn check<K: Key + 'static, R: Record>(
+    table: &Table<K, R>,
+    txn: &ReadTransaction,
+    rows: &mut u64,
+) -> Result<(), StoreError> {
+    for row in txn.open_table(table.definition())?.iter()? {
+        codec::decode::<R>(table.name(), row?.1.value())?;
+        *rows += 1;
+    }
     Ok(())
 }
 

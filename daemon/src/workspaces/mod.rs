@@ -5,6 +5,7 @@
 //! into one.
 
 pub(crate) mod chain_sources;
+pub(crate) mod policies;
 pub(crate) mod profiles;
 pub(crate) mod settings;
 

@@ -4,6 +4,8 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::chain_sources::{self, is_host_port};
+use super::policies::{self, NewPolicy};
+use crate::books;
 use crate::server::problem::Problem;
 use crate::store::Rows;
 use crate::store::record::{GainsAlgorithm, LotScope, Settings, TransferFeeTreatment};
@@ -25,6 +27,7 @@ pub(crate) fn defaults() -> Settings {
         fiat_currency: "USD".to_owned(),
         gains_algorithm: GainsAlgorithm::Fifo,
         lot_scope: LotScope::Universal,
+        policies: Vec::new(),
         timezone: "UTC".to_owned(),
         transfer_fee_treatment: TransferFeeTreatment::Dispose,
         rate_max_age_hours: 25,
@@ -38,10 +41,12 @@ pub(crate) fn defaults() -> Settings {
 pub(crate) struct Change {
     /// ISO 4217 code.
     pub(crate) fiat_currency: Option<String>,
-    /// `FIFO` or `LIFO`.
+    /// A method, e.g. `FIFO`.
     pub(crate) gains_algorithm: Option<String>,
     /// `universal` or `connection`.
     pub(crate) lot_scope: Option<String>,
+    /// All policies of later days.
+    pub(crate) policies: Option<Vec<NewPolicy>>,
     /// IANA name.
     pub(crate) timezone: Option<String>,
     /// `dispose` or `carry_basis`.
@@ -62,10 +67,13 @@ impl Change {
             new.fiat_currency = checked_currency("fiat_currency", &code)?;
         }
         if let Some(word) = self.gains_algorithm {
-            new.gains_algorithm = checked_algorithm(&word)?;
+            new.gains_algorithm = checked_algorithm("gains_algorithm", &word)?;
         }
         if let Some(word) = self.lot_scope {
-            new.lot_scope = checked_lot_scope(&word)?;
+            new.lot_scope = checked_lot_scope("lot_scope", &word)?;
+        }
+        if let Some(policies) = self.policies {
+            new.policies = policies::checked(policies, &new)?;
         }
         if let Some(name) = self.timezone {
             new.timezone = checked_timezone(&name)?;
@@ -87,6 +95,7 @@ impl Change {
             }
             new.onchain_config = config;
         }
+        books::check_settings(&new)?;
         *to = new;
         Ok(())
     }
@@ -101,19 +110,30 @@ pub(crate) fn checked_currency(field: &str, code: &str) -> Result<String, Proble
     Err(Problem::field(field, format!("{field} must be a currency code of ISO 4217 such as USD")))
 }
 
-fn checked_algorithm(word: &str) -> Result<GainsAlgorithm, Problem> {
-    match word.to_ascii_uppercase().as_str() {
-        "FIFO" => Ok(GainsAlgorithm::Fifo),
-        "LIFO" => Ok(GainsAlgorithm::Lifo),
-        _ => Err(Problem::field("gains_algorithm", "gains_algorithm must be FIFO or LIFO in this version")),
-    }
+/// Every method.
+const ALGORITHMS: [GainsAlgorithm; 6] = [
+    GainsAlgorithm::Fifo,
+    GainsAlgorithm::Lifo,
+    GainsAlgorithm::Hifo,
+    GainsAlgorithm::Lofo,
+    GainsAlgorithm::AvgCost,
+    GainsAlgorithm::UkS104,
+];
+
+/// The method of that name in any letter case.
+pub(super) fn checked_algorithm(field: &str, word: &str) -> Result<GainsAlgorithm, Problem> {
+    let named = |algorithm: &GainsAlgorithm| algorithm_word(*algorithm).eq_ignore_ascii_case(word);
+    ALGORITHMS.into_iter().find(named).ok_or_else(|| {
+        let words = ALGORITHMS.map(algorithm_word).join(", ");
+        Problem::field(field, format!("{field} must be one of {words}"))
+    })
 }
 
-fn checked_lot_scope(word: &str) -> Result<LotScope, Problem> {
+pub(super) fn checked_lot_scope(field: &str, word: &str) -> Result<LotScope, Problem> {
     match word {
         "universal" => Ok(LotScope::Universal),
         "connection" => Ok(LotScope::Connection),
-        _ => Err(Problem::field("lot_scope", "lot_scope must be universal or connection")),
+        _ => Err(Problem::field(field, format!("{field} must be universal or connection"))),
     }
 }
 
@@ -156,6 +176,10 @@ pub(crate) const fn algorithm_word(algorithm: GainsAlgorithm) -> &'static str {
     match algorithm {
         GainsAlgorithm::Fifo => "FIFO",
         GainsAlgorithm::Lifo => "LIFO",
+        GainsAlgorithm::Hifo => "HIFO",
+        GainsAlgorithm::Lofo => "LOFO",
+        GainsAlgorithm::AvgCost => "AVG_COST",
+        GainsAlgorithm::UkS104 => "UK_S104",
     }
 }
 
@@ -178,7 +202,10 @@ pub(crate) const fn fee_treatment_word(treatment: TransferFeeTreatment) -> &'sta
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{checked_algorithm, checked_currency, checked_proxy, checked_rate_age, checked_timezone};
+    use super::{
+        GainsAlgorithm, checked_algorithm, checked_currency, checked_proxy, checked_rate_age,
+        checked_timezone,
+    };
 
     #[test]
     fn values_are_what_they_say() {
@@ -190,7 +217,8 @@ mod tests {
         for bad in ["", "Mars/Olympus", "+01:00", "../etc/passwd"] {
             assert!(checked_timezone(bad).is_err(), "{bad}");
         }
-        assert!(checked_algorithm("HIFO").is_err());
+        assert_eq!(checked_algorithm("x", "uk_s104").unwrap(), GainsAlgorithm::UkS104);
+        assert!(checked_algorithm("x", "MAGIC").is_err());
         assert!(checked_rate_age(0).is_err() && checked_rate_age(25).is_ok());
         assert!(checked_proxy("127.0.0.1:9050".to_owned()).is_ok());
         assert!(checked_proxy("socks5://127.0.0.1".to_owned()).is_err());

@@ -1,12 +1,19 @@
 //! What a crash leaves: every acknowledged operation, nothing half-written, and books that can go on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::{Book, NewConnection, RatePoint, Tag};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::{Book, NewConnection, NewSeal, RatePoint, Tag};
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventId, TxId};
-use crate::model::{AnnotationEdit, ChainInput, ChainOutput, ChainStatus, ChainView, Method, Rail, Settings};
+use crate::model::{
+    AnnotationEdit, ChainInput, ChainOutput, ChainStatus, ChainView, LotKey, LotScope, Method, Policy, Rail,
+    Settings,
+};
 use crate::money::{Currency, Rate};
-use crate::store::{BookFile, Disk, Readable, Store};
+use crate::store::{Disk, TABLES, encode};
 use crate::time::Timestamp;
 
 const CACHE_BYTES: usize = 1 << 20;
@@ -16,42 +23,13 @@ fn at(day: i64) -> Timestamp {
 }
 
 fn open(disk: &Disk) -> Result<Book> {
-    BookFile::over(disk.clone(), CACHE_BYTES).map(|file| Book { file })
+    Book::on_disk(disk, CACHE_BYTES)
 }
 
-/// Every row of every table.
 type Dump = Vec<Vec<(Vec<u8>, Vec<u8>)>>;
 
 fn dump(book: &Book) -> Dump {
-    let mut store = book.freeze().unwrap().store().unwrap();
-    fn rows<T: Readable>(store: &mut Store<T>) -> Dump {
-        let tables = [
-            &mut store.meta,
-            &mut store.connections,
-            &mut store.sync_states,
-            &mut store.records,
-            &mut store.record_at,
-            &mut store.groups,
-            &mut store.annotations,
-            &mut store.tags,
-            &mut store.rates,
-            &mut store.changes,
-            &mut store.journal,
-            &mut store.quarantine,
-            &mut store.lots,
-        ];
-        let all = tables.into_iter().map(|table| {
-            let mut found = Vec::new();
-            crate::store::for_each(table, &[], |key, value| {
-                found.push((key.to_vec(), value.to_vec()));
-                Ok(true)
-            })
-            .unwrap();
-            found
-        });
-        all.collect()
-    }
-    rows(&mut store)
+    book.rows().unwrap()
 }
 
 fn add(book: &Book, label: &str, rail: Rail) -> Result<()> {
@@ -107,7 +85,16 @@ fn process(book: &Book, full: bool) -> Result<()> {
     book.process(at(4), full, &|| false).map(|_| ())
 }
 
-const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
+fn seal(book: &Book) -> Result<()> {
+    let (id, label) = ("s".to_owned(), "2023".to_owned());
+    book.seal(at(900), &NewSeal { id, label, start: at(0), end: at(300), allow_non_final: true }).map(|_| ())
+}
+
+fn accept(book: &Book) -> Result<()> {
+    book.accept_restatement(at(901), "s", "t", true).map(|_| ())
+}
+
+const SCRIPT: [fn(&Book) -> Result<()>; 20] = [
     |book| add(book, "bank", Rail::Managed),
     |book| add(book, "cold", Rail::OnChain),
     |book| rates(book, 0, 150),
@@ -121,6 +108,7 @@ const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
         )
     },
     |book| process(book, false),
+    seal,
     |book| annotate(book, "c1.sell-1", AnnotationEdit::Excluded(true)),
     |book| sync(book, 800_001, true),
     |book| import(book, &buys(60, 200)),
@@ -134,6 +122,7 @@ const SCRIPT: [fn(&Book) -> Result<()>; 18] = [
     |book| process(book, true),
     |book| book.remove_connection(at(7), ConnectionNo(2)),
     |book| process(book, false),
+    accept,
 ];
 
 /// An undisturbed run: the disk, and after each operation how far the disk was and what every table held.
@@ -205,6 +194,58 @@ fn a_failing_disk_fails_the_operation_and_loses_nothing() {
         let (book, done) = recovered(&run, content, acknowledged);
         if fails_at % 5 == 0 {
             goes_on(&run, &book, done);
+        }
+    }
+}
+
+/// Rows of every kind that a plain file brings, some of them set aside.
+const KINDS: &str = "opening_balance,2022-12-01T00:00:00Z,o,500000,,,\ngift_in,2022-12-02T00:00:00Z,g,300000,9,,\n\
+    invoice,2023-02-01T00:00:00Z,i,5000,2,,\npay,2023-02-02T00:00:00Z,p,2000,,,words\nincome,2023-02-03T00:00:00Z,n,9,,,\n\
+    gift_out,2023-02-04T00:00:00Z,h,400,,,\nfee,2023-02-05T00:00:00Z,f,30,,,\ndeposit,2023-03-01T00:00:00Z,d,4000,,a,\n\
+    sell,2023-03-02T00:00:00Z,s,99999999999,1,,too much\n";
+
+/// Values of the tables as they are stored, and pairs of the lots, as seeds of the fuzz targets.
+#[test]
+#[ignore = "writes seeds of the fuzz targets; again after a change of what is stored"]
+fn write_the_seeds() {
+    let (mut journal, mut facts, mut lots) = (Vec::new(), Vec::new(), Vec::new());
+    for method in Method::ALL {
+        let book = Book::in_memory().unwrap();
+        SCRIPT[..14].iter().for_each(|operation| operation(&book).unwrap());
+        import(&book, KINDS).unwrap();
+        let policy = Policy {
+            from: jiff::civil::date(2024, 1, 1),
+            method,
+            lot_scope: LotScope::Connection,
+            allocation: Vec::new(),
+        };
+        let scope = if method == Method::UkS104 { LotScope::Universal } else { LotScope::Connection };
+        let policies = if method.pools_cost() { Vec::new() } else { vec![policy] };
+        let settings = Settings { method, policies, lot_scope: scope, ..Settings::default() };
+        book.set_settings(at(6), &settings).unwrap();
+        process(&book, true).unwrap();
+        for (table, rows) in TABLES.iter().zip(dump(&book)) {
+            let values = rows.into_iter().map(|(_, value)| value);
+            match *table {
+                "journal" | "reaches" | "pools" => journal.extend(values),
+                "meta" | "connections" | "annotations" | "tags" | "rates" | "changes" => facts.extend(values),
+                _ => {}
+            }
+        }
+        let keys: Vec<LotKey> =
+            book.snapshot().unwrap().open_lots().unwrap().map(|lot| lot.unwrap().key).collect();
+        lots.extend(keys.windows(2).map(|pair| encode(&(&pair[0], &pair[1])).unwrap()));
+    }
+    for (target, values) in [("journal_decode", journal), ("fact_decode", facts), ("lot_order", lots)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        // One of each length says most of what there is to say.
+        let by_length: BTreeMap<usize, Vec<u8>> =
+            values.into_iter().map(|value| (value.len(), value)).collect();
+        let few = by_length.len().div_ceil(30);
+        for (at, value) in by_length.values().step_by(few).enumerate() {
+            fs::write(folder.join(format!("seed-{at:02}")), value).unwrap();
         }
     }
 }

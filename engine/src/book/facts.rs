@@ -4,7 +4,9 @@ use super::{Book, Tag};
 use crate::derive::{Located, locate_event, remove_records};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
-use crate::model::{Annotation, AnnotationEdit, Connection, Era, Rail, Settings};
+use crate::model::{
+    Annotation, AnnotationEdit, AnnotationField, ChangeDetail, Connection, Era, Rail, Settings, Touched,
+};
 use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
 
@@ -42,7 +44,8 @@ impl Book {
                 false => Some(Timestamp::MIN),
             };
             store.mark_from(mark.unwrap_or(Timestamp::MAX))?;
-            store.log(now, "settings", 1).map(Some)
+            let (before, after) = (Box::new(old), Box::new(settings.clone()));
+            store.log(now, "settings", 1, ChangeDetail::Settings { before, after }).map(Some)
         })?;
         Ok(changed.is_some())
     }
@@ -63,7 +66,7 @@ impl Book {
             let connection =
                 Connection { no, id, label, kind, rail, config, created_at: now, synced_at: None };
             store.put_connection(&connection)?;
-            store.log(now, "add connection", 1)?;
+            store.log(now, "add connection", 1, removed_records(&connection, 0, Touched::default()))?;
             Ok(Some(connection))
         })?;
         added.ok_or_else(|| Error::Corrupt("a connection was not added".into()))
@@ -77,9 +80,12 @@ impl Book {
             if old == *updated && !forget {
                 return Ok(None);
             }
+            let mut touched = Touched::default();
+            let mut removed = 0;
             if forget {
                 let records = store.connection_records(updated.no)?;
-                remove_records(store, &records)?;
+                remove_records(store, &records, &mut touched)?;
+                removed = records.len() as u64;
             }
             if old.config != updated.config {
                 store.sync_states.remove(&updated.no.0.to_be_bytes())?;
@@ -88,7 +94,8 @@ impl Book {
                 store.mark_from(Timestamp::MIN)?;
             }
             store.put_connection(updated)?;
-            store.log(now, "update connection", 1).map(Some)
+            let detail = removed_records(updated, removed, touched);
+            store.log(now, "update connection", 1, detail).map(Some)
         })?;
         Ok(())
     }
@@ -96,15 +103,18 @@ impl Book {
     /// Removes a connection with all its records. Its number is never used again.
     pub fn remove_connection(&self, now: Timestamp, no: ConnectionNo) -> Result<()> {
         self.write(|store| {
-            connection(store, no)?;
+            let target = connection(store, no)?;
             let records = store.connection_records(no)?;
-            remove_records(store, &records)?;
+            let mut touched = Touched::default();
+            remove_records(store, &records, &mut touched)?;
             if !records.is_empty() {
                 // Its rows cannot be undone one by one: nothing says any more which rail they were posted to.
                 store.mark_from(Timestamp::MIN)?;
             }
             store.remove_connection(no)?;
-            store.log(now, "remove connection", records.len() as u64 + 1).map(Some)
+            let removed = records.len() as u64;
+            let detail = removed_records(&target, removed, touched);
+            store.log(now, "remove connection", removed + 1, detail).map(Some)
         })?;
         Ok(())
     }
@@ -127,7 +137,8 @@ impl Book {
             if (old.excluded, old.rate) != (result.excluded, result.rate) {
                 store.mark(key.time, key.time)?;
             }
-            store.log(now, "annotate", 1).map(Some)
+            let (event, at, fields) = (key.id, key.time, changed_fields(&old, &result));
+            store.log(now, "annotate", 1, ChangeDetail::Annotation { event, at, fields }).map(Some)
         })?;
         Ok(result)
     }
@@ -139,7 +150,7 @@ impl Book {
                 return Ok(None);
             }
             store.put_tag(tag)?;
-            store.log(now, "tag", 1).map(Some)
+            store.log(now, "tag", 1, ChangeDetail::None).map(Some)
         })?;
         Ok(())
     }
@@ -147,7 +158,7 @@ impl Book {
     /// Removes a tag's definition; events keep the code.
     pub fn remove_tag(&self, now: Timestamp, code: &str) -> Result<()> {
         self.write(|store| match store.remove_tag(code)? {
-            true => store.log(now, "remove tag", 1).map(Some),
+            true => store.log(now, "remove tag", 1, ChangeDetail::None).map(Some),
             false => Err(Error::not_found("tag", code)),
         })?;
         Ok(())
@@ -158,6 +169,22 @@ impl Book {
 pub(super) fn connection(store: &mut WriteStore<'_>, no: ConnectionNo) -> Result<Connection> {
     let found = store.connections()?.into_iter().find(|connection| connection.no == no);
     found.ok_or_else(|| Error::not_found("connection", no.0.to_string()))
+}
+
+/// What the change log says about a connection that lost `removed` records.
+fn removed_records(connection: &Connection, removed: u64, touched: Touched) -> ChangeDetail {
+    let (no, label) = (connection.no, connection.label.clone());
+    ChangeDetail::Records { connection: no, label, new: 0, changed: 0, removed, touched }
+}
+
+fn changed_fields(old: &Annotation, new: &Annotation) -> Vec<AnnotationField> {
+    let fields = [
+        (AnnotationField::Note, old.note != new.note),
+        (AnnotationField::Tags, old.tags != new.tags),
+        (AnnotationField::Excluded, old.excluded != new.excluded),
+        (AnnotationField::Rate, old.rate != new.rate),
+    ];
+    fields.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field).collect()
 }
 
 fn find(store: &mut WriteStore<'_>, id: &EventId) -> Result<Located> {

@@ -8,7 +8,7 @@ use crate::derive::intake;
 use crate::error::Error;
 use crate::id::{ConnectionNo, EventId};
 use crate::import::{HeaderError, ImportContext, PlainRow, RowError, read_plain};
-use crate::model::{Connection, Record, RecordBody};
+use crate::model::{ChangeDetail, Connection, Record, RecordBody, Touched};
 use crate::store::WriteStore;
 use crate::time::{Timestamp, Zone};
 
@@ -75,16 +75,19 @@ impl Book {
         dry_run: bool,
     ) -> Result<ImportReport, ImportFailure> {
         let mut outcome = Ok(ImportReport::default());
+        let mut touched = Touched::default();
         self.write(|store| {
             let target = connection(store, no)?;
-            outcome = import(store, &target, input, dry_run);
+            outcome = import(store, &target, input, dry_run, &mut touched);
             let Ok(report) = &mut outcome else { return Ok(None) };
             report.book_version = store.version()?;
             if dry_run || report.new + report.changed == 0 {
                 return Ok(None);
             }
+            let (new, changed, label) = (report.new, report.changed, target.label.clone());
+            let detail = ChangeDetail::Records { connection: no, label, new, changed, removed: 0, touched };
             store.put_connection(&Connection { synced_at: Some(now), ..target })?;
-            report.book_version = store.log(now, "import", report.new + report.changed)?;
+            report.book_version = store.log(now, "import", new + changed, detail)?;
             Ok(Some(()))
         })?;
         outcome
@@ -96,6 +99,7 @@ fn import(
     target: &Connection,
     input: impl Read,
     dry_run: bool,
+    touched: &mut Touched,
 ) -> Result<ImportReport, ImportFailure> {
     let settings = store.settings()?;
     let context =
@@ -116,40 +120,47 @@ fn import(
         if batch.len() >= BATCH_ROWS {
             let rows = std::mem::take(&mut batch);
             if count == 0 {
-                store_batch(store, target.no, rows, dry_run, &mut report)?;
+                report.add(store_batch(store, target.no, rows, touched)?, dry_run);
             }
         }
     }
     if count > 0 {
         return Err(ImportFailure::Rows { rows: wrong, count });
     }
-    store_batch(store, target.no, batch, dry_run, &mut report)?;
+    report.add(store_batch(store, target.no, batch, touched)?, dry_run);
     Ok(report)
 }
 
+/// Stores rows; answers each with its line.
 fn store_batch(
     store: &mut WriteStore<'_>,
     connection: ConnectionNo,
     rows: Vec<PlainRow>,
-    keep_rows: bool,
-    report: &mut ImportReport,
-) -> Result<(), Error> {
+    touched: &mut Touched,
+) -> Result<Vec<ImportedRow>, Error> {
     let lines: Vec<u64> = rows.iter().map(|row| row.line).collect();
     let records = rows.into_iter().map(|row| Record {
         connection,
         native_id: row.native_id,
         body: RecordBody::Plain(Box::new(row.record)),
     });
-    let answers = intake(store, records.collect())?;
-    for (line, (event_id, outcome)) in lines.into_iter().zip(answers) {
-        match outcome {
-            RowOutcome::New => report.new += 1,
-            RowOutcome::Duplicate => report.duplicates += 1,
-            RowOutcome::Changed => report.changed += 1,
+    let answers = intake(store, records.collect(), touched)?;
+    let rows = lines.into_iter().zip(answers);
+    Ok(rows.map(|(line, (event_id, outcome))| ImportedRow { line, event_id, outcome }).collect())
+}
+
+impl ImportReport {
+    /// Counts rows; keeps them only where they are asked for.
+    fn add(&mut self, rows: Vec<ImportedRow>, keep: bool) {
+        for row in &rows {
+            match row.outcome {
+                RowOutcome::New => self.new += 1,
+                RowOutcome::Duplicate => self.duplicates += 1,
+                RowOutcome::Changed => self.changed += 1,
+            }
         }
-        if keep_rows {
-            report.rows.push(ImportedRow { line, event_id, outcome });
+        if keep {
+            self.rows.extend(rows);
         }
     }
-    Ok(())
 }

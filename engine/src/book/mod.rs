@@ -3,35 +3,45 @@
 //! **A write is one operation = one transaction = one row in the change log.** A read is a [`Snapshot`]. Writers take
 //! turns; readers never wait. Instants are handed in: the engine has no clock.
 
+mod conservation;
 #[cfg(test)]
 mod crash;
 mod events;
 mod facts;
+#[cfg(any(test, feature = "fuzzing"))]
+mod faulty;
 mod import;
 mod lots_at;
 mod rates;
+mod seal;
 mod snapshot;
 mod spans;
 mod sync;
 mod verify;
+mod what_if;
+mod why;
 
 use std::path::Path;
 
 use crate::derive;
 use crate::error::Result;
+use crate::model::ChangeDetail;
 use crate::store::{BookFile, Frozen, WriteStore};
 use crate::time::Timestamp;
 
 pub use crate::derive::{Outcome, RowOutcome};
-pub use crate::store::{Change, RateRow, Tag};
+pub use crate::model::Change;
+pub use crate::store::{RateRow, Tag};
 pub use events::{EventDetail, EventFilter, EventPage, EventView, Sort};
 pub use facts::NewConnection;
 pub use import::{ImportFailure, ImportReport, ImportedRow};
 pub use lots_at::LotRows;
 pub use rates::RatePoint;
+pub use seal::NewSeal;
 pub use snapshot::{JournalRows, Snapshot};
 pub use sync::SyncReport;
 pub use verify::Verified;
+pub use why::{Cause, Why};
 
 /// An open book.
 pub struct Book {
@@ -69,14 +79,25 @@ impl Book {
             if spans.is_empty() {
                 return Ok(None);
             }
-            let outcome = derive::process(store, &spans, cancelled)?;
-            let book_version = store.log(now, "process", outcome.events_replayed)?;
+            let (outcome, effect) = derive::process(store, &spans, cancelled)?;
+            let detail = ChangeDetail::Process(Box::new(effect));
+            let book_version = store.log(now, "process", outcome.events_replayed, detail)?;
             Ok(Some(Outcome { book_version, ..outcome }))
         })?;
         match done {
             Some(outcome) => Ok(outcome),
             None => self.unchanged(),
         }
+    }
+
+    /// Copies the book as it is now into a new file at `path`, without free space. Writers go on meanwhile and do not
+    /// show in it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) when there is such a file or it cannot be written,
+    /// [`Error::Full`](crate::Error::Full) when there is no room; then a part of it may be there.
+    pub fn copy_to(&self, path: &Path, cache_bytes: usize) -> Result<()> {
+        self.file.copy_to(path, cache_bytes)
     }
 
     /// Rewrites the file without its free space. Needs to be the only user of the file.

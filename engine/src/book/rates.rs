@@ -2,6 +2,7 @@
 
 use super::{Book, RateRow};
 use crate::error::Result;
+use crate::model::{ChangeDetail, TouchedRates};
 use crate::money::{Currency, Rate};
 use crate::time::Timestamp;
 
@@ -23,6 +24,7 @@ impl Book {
     /// bookmark into its source, kept in the same transaction ([`Snapshot::rates_cursor`](super::Snapshot)).
     pub fn put_rates(&self, now: Timestamp, cursor: u64, points: &[RatePoint]) -> Result<u64> {
         let mut changed = 0;
+        let mut touched: Vec<TouchedRates> = Vec::new();
         self.write(|store| {
             let valid_hours = store.settings()?.rate_max_age_hours;
             for point in points {
@@ -32,14 +34,27 @@ impl Book {
                     store.put_rate(&pair, point.time, &row)?;
                     store.mark(point.time, point.time.plus_hours(valid_hours))?;
                     changed += 1;
+                    note(&mut touched, point);
                 }
             }
             if changed == 0 && store.rates_cursor()? == cursor {
                 return Ok(None);
             }
             store.set_rates_cursor(cursor)?;
-            store.log(now, "rates", changed).map(Some)
+            store.log(now, "rates", changed, ChangeDetail::Rates(std::mem::take(&mut touched))).map(Some)
         })?;
         Ok(changed)
+    }
+}
+
+fn note(touched: &mut Vec<TouchedRates>, point: &RatePoint) {
+    let RatePoint { currency, time, .. } = *point;
+    match touched.iter_mut().find(|pair| pair.currency == currency) {
+        Some(pair) => {
+            pair.rows += 1;
+            pair.first = pair.first.min(time);
+            pair.last = pair.last.max(time);
+        }
+        None => touched.push(TouchedRates { currency, rows: 1, first: time, last: time }),
     }
 }

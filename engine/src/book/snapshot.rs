@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId, EventKey, instant_bytes};
 use crate::lots::cost_share;
 use crate::model::{
-    Annotation, Connection, JournalRow, OpenLot, PoolCost, Quarantine, Record, RowStatus, Settings, Totals,
+    Annotation, Connection, Era, JournalRow, OpenLot, PoolCost, Quarantine, Record, RowStatus, Settings,
+    Totals,
 };
 use crate::money::Rate;
 use crate::reports::{self, FormQuery, Header, HistoryQuery, Range, ReportContext};
@@ -296,7 +297,8 @@ impl Snapshot {
         let connections: BTreeMap<ConnectionNo, Connection> =
             self.connections()?.into_iter().map(|connection| (connection.no, connection)).collect();
         let zone = Zone::named(&settings.timezone)?;
-        make(&ReportContext { header: self.header()?, settings, zone, connections, annotation: &annotation })
+        let (eras, header) = (Era::all(&settings, &zone)?, self.header()?);
+        make(&ReportContext { header, settings, zone, eras, connections, annotation: &annotation })
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Book, RowOutcome, Snapshot};
 use crate::derive::{intake, remove_records};
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventId, TxId};
-use crate::model::{ChainView, Connection, Record, RecordBody};
+use crate::model::{ChainView, ChangeDetail, Connection, Record, RecordBody, Touched};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
 
@@ -50,13 +50,14 @@ impl Book {
         self.write(|store| {
             let target = connection(store, no)?;
             let gone = gone(store.connection_records(no)?, &views);
-            remove_records(store, &gone)?;
+            let mut touched = Touched::default();
+            remove_records(store, &gone, &mut touched)?;
             let records = views.into_iter().map(|view| Record {
                 connection: no,
                 native_id: view.txid.to_string(),
                 body: RecordBody::Chain(Box::new(view)),
             });
-            let answers = intake(store, records.collect())?;
+            let answers = intake(store, records.collect(), &mut touched)?;
             let count =
                 |wanted: RowOutcome| answers.iter().filter(|(_, outcome)| *outcome == wanted).count() as u64;
             report.new = count(RowOutcome::New);
@@ -69,8 +70,11 @@ impl Book {
                 return Ok(None);
             }
             store.put_sync_state(no, state)?;
+            let SyncReport { new, changed, removed, .. } = report;
+            let label = target.label.clone();
+            let detail = ChangeDetail::Records { connection: no, label, new, changed, removed, touched };
             store.put_connection(&Connection { synced_at: Some(now), ..target })?;
-            report.book_version = store.log(now, "sync", rows)?;
+            report.book_version = store.log(now, "sync", rows, detail)?;
             Ok(Some(()))
         })?;
         Ok(report)

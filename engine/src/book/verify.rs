@@ -48,6 +48,9 @@ impl Book {
         let mark = stored.dirty_from()?.map(|mark| derive::first_affected(&settings, &zone, mark));
         report.waiting = mark.is_some();
         check_records(&mut stored, &mut report)?;
+        for id in super::seal::broken_seals(&mut stored)? {
+            report.note(format!("seal {id} does not print what was filed"));
+        }
         let outcome = self.write(|store| {
             derive::process(store, &[derive::EVERYTHING], &|| false)?;
             compare(&mut stored, store, mark, &mut report)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::booking::Booker;
+use super::diff::Diff;
 use super::patch::patch;
 use super::pools::Pools;
 use super::reach::Reaches;
@@ -15,9 +16,9 @@ use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey, instant_bytes, instant_from_bytes};
 use crate::journal::{Sign, apply, effects, postings};
 use crate::model::{
-    BookedStep, Era, Event, JournalRow, Limits, LotUse, Method, Quarantine, Rail, RowStatus, Totals,
+    Account, Asset, BookedStep, Effect, Era, Event, Flow, JournalRow, Limits, LotScope, LotUse, Method,
+    Quarantine, Rail, RowStatus, Settings, Totals,
 };
-use crate::money::Msats;
 use crate::normalise::Rails;
 use crate::store::{Span, WriteStore};
 use crate::time::{Timestamp, Zone};
@@ -37,17 +38,21 @@ pub struct Outcome {
     pub book_version: u64,
 }
 
-/// Derives the events of `spans` anew, and whatever follows from them. `cancelled` is asked now and then.
+/// Derives the events of `spans` anew, and whatever follows from them; says what that changed about the
+/// gains. `cancelled` is asked now and then.
 pub(crate) fn process(
     store: &mut WriteStore<'_>,
     spans: &[Span],
     cancelled: &dyn Fn() -> bool,
-) -> Result<Outcome> {
+) -> Result<(Outcome, Effect)> {
     let settings = store.settings()?;
     let zone = Zone::named(&settings.timezone)?;
     let connections: BTreeMap<ConnectionNo, Rail> =
         store.connections()?.into_iter().map(|connection| (connection.no, connection.rail)).collect();
     let rails = |no: ConnectionNo| connections.get(&no).copied().unwrap_or(Rail::Managed);
+    let mut totals = store.totals()?;
+    let first = store.next_journal(&[])?.is_none();
+    let diff = Diff::over(&zone, std::mem::take(&mut totals.years), first);
     let mut run = Run {
         booker: Booker {
             settings: &settings,
@@ -58,7 +63,8 @@ pub(crate) fn process(
             lot_scope: settings.lot_scope,
             ahead: None,
         },
-        sums: Sums::load(store, &zone)?,
+        sums: Sums::over(totals, &zone),
+        diff,
         reaches: Reaches::new(Era::all(&settings, &zone)?),
         limits: store.limits()?,
         annotated: store.annotations.at_or_after(&[])?.is_some(),
@@ -83,6 +89,8 @@ pub(crate) fn process(
 pub(super) struct Run<'a> {
     pub booker: Booker<'a>,
     pub sums: Sums<'a>,
+    /// Keeps the gains per year meanwhile, and what differs.
+    pub diff: Diff<'a>,
     pub reaches: Reaches,
     pub limits: Limits,
     annotated: bool,
@@ -93,12 +101,11 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Whether rows may be replaced one by one: lots have an order, it is still the same, and it is the order of all rows
-    /// that follow. Puts the era of these rows in force.
+    /// that follow and of the lots table. Puts the last era in force, which begins with the last row at the latest.
     fn may_patch(&mut self, store: &mut WriteStore<'_>, spans: &[Span]) -> Result<bool> {
         let settings = self.booker.settings;
-        let Some((last, _)) = store.previous_journal(None)? else { return Ok(false) };
         let eras = Era::all(settings, self.booker.zone)?;
-        let Some(era) = Era::at(&eras, last.time) else { return Ok(false) };
+        let Some(era) = eras.last() else { return Ok(false) };
         (self.booker.pools, self.booker.lot_scope) = (Pools::new(era.method), era.lot_scope);
         Ok(!era.method.pools_cost()
             && !self.limits.near
@@ -111,6 +118,7 @@ impl Run<'_> {
         let instant = at.first_chunk().map_or(Timestamp::MIN, |bytes| instant_from_bytes(*bytes));
         if instant == Timestamp::MIN {
             // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
+            self.diff.all_old(store)?;
             store.clear_derived()?;
             self.sums.clear();
             self.limits = Limits::default();
@@ -118,7 +126,7 @@ impl Run<'_> {
         let booked = store.booked_settings()?;
         let booked = Era::all(&booked, &Zone::named(&booked.timezone)?)?;
         let mut old = Pools::new(booked.last().map_or(self.booker.settings.method, |era| era.method));
-        if rewind(store, &mut self.sums, &mut old, at, self.booker.rails, &booked)? > 0 {
+        if rewind(store, &mut self.sums, &mut old, at, self.booker.rails, &booked, &mut self.diff)? > 0 {
             self.reaches.cut(store, at)?;
         }
         old.finish(store)?;
@@ -147,6 +155,7 @@ impl Run<'_> {
             }
             let (key, row) = self.book(store, event)?;
             let row = self.add(store, &key, row)?;
+            self.diff.new_row(&key, &row)?;
             self.reaches.appended(store, &key, &row)?;
             store.put_journal_row(&key, &row)?;
         }
@@ -211,21 +220,25 @@ impl Run<'_> {
         }
     }
 
-    fn finish(self, store: &mut WriteStore<'_>) -> Result<Outcome> {
+    fn finish(self, store: &mut WriteStore<'_>) -> Result<(Outcome, Effect)> {
+        let settings = self.booker.settings;
         self.booker.pools.finish(store)?;
         self.reaches.finish(store)?;
-        let totals = self.sums.finish(store)?;
-        conserved(&totals)?;
+        let (years, effect) = self.diff.finish();
+        let currencies = (store.booked_settings()?.fiat_currency, settings.fiat_currency);
+        let totals = self.sums.finish(store, years)?;
+        conserved(&totals, settings)?;
         store.set_limits(&self.limits)?;
-        store.set_booked_settings(self.booker.settings)?;
+        store.set_booked_settings(settings)?;
         store.set_clean()?;
-        Ok(Outcome {
+        let outcome = Outcome {
             events_total: totals.events,
             events_replayed: self.replayed,
             entries_written: self.entries,
             quarantined: totals.quarantined,
             book_version: store.version()?,
-        })
+        };
+        Ok((outcome, Effect { currencies: Some(currencies), ..effect }))
     }
 }
 
@@ -274,16 +287,31 @@ fn size(amount: i64) -> i128 {
     i128::from(amount).abs()
 }
 
-/// **What the ledger says is held is what the open lots say is held.**
-pub(crate) fn conserved(totals: &Totals) -> Result<()> {
-    use crate::model::{Account, Asset};
-    let held = totals
-        .accounts
-        .iter()
-        .filter(|((account, asset), _)| matches!(account, Account::Bitcoin(..)) && *asset == Asset::Btc);
-    let held: i128 = held.map(|(_, total)| total.net()).sum();
-    if held == i128::from(totals.open_quantity.get()) && totals.open_quantity >= Msats::ZERO {
-        return Ok(());
+/// **What the ledger says is held is what the open lots hold**, in total and, where each connection has its own pool, for each
+/// connection; **what came into the pools, units and cost, is what went out and what is left.**
+pub(crate) fn conserved(totals: &Totals, settings: &Settings) -> Result<()> {
+    let broken = |what: String| Err(Error::Corrupt(what));
+    let mut held: BTreeMap<ConnectionNo, i128> = BTreeMap::new();
+    for ((account, asset), total) in &totals.accounts {
+        if let (Account::Bitcoin(_, no), Asset::Btc) = (account, asset) {
+            *held.entry(*no).or_default() += total.net();
+        }
     }
-    Err(Error::Corrupt(format!("the ledger holds {held} msat, the open lots {}", totals.open_quantity.get())))
+    let (open, in_all) = (i128::from(totals.open_quantity.get()), held.values().sum::<i128>());
+    if in_all != open || open < 0 {
+        return broken(format!("the ledger holds {in_all} msat, the open lots {open}"));
+    }
+    let left = totals.pools.values().fold(Flow::default(), |sum, pool| sum.and(pool.left()));
+    if left != (Flow { quantity: open, cost: totals.open_cost.get().into() }) {
+        return broken(format!("the pools have {left:?} left, the open lots {open} msat"));
+    }
+    // With one pool a connection may send what another received; after a change of scope both rules have been in force.
+    let apart = settings.lot_scope == LotScope::Connection && settings.policies.is_empty();
+    let of = |no: &ConnectionNo| totals.pools.get(&Some(*no)).map_or(0, |pool| pool.left().quantity);
+    match held.iter().find(|(no, held)| apart && of(no) != **held) {
+        Some((no, held)) => {
+            broken(format!("the ledger of connection {} holds {held} msat, its lots {}", no.0, of(no)))
+        }
+        None => Ok(()),
+    }
 }

@@ -5,7 +5,7 @@
 use super::lookup::component;
 use crate::error::{Error, Result};
 use crate::id::EventId;
-use crate::model::Record;
+use crate::model::{Record, Touched};
 use crate::normalise::{place, shared_identities};
 use crate::store::{RecordKey, WriteStore, record_from_bytes, record_to_bytes};
 use crate::time::Timestamp;
@@ -34,12 +34,17 @@ struct Arrival {
     old: Option<RecordKey>,
 }
 
-/// Stores a batch; answers in the order given, each with the record's event id.
-pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result<Vec<(EventId, RowOutcome)>> {
+/// Stores a batch; answers in the order given, each with the record's event id. What is new or changed is `touched`.
+pub(crate) fn intake(
+    store: &mut WriteStore<'_>,
+    records: Vec<Record>,
+    touched: &mut Touched,
+) -> Result<Vec<(EventId, RowOutcome)>> {
     let count = records.len();
     let mut arrivals = classify(store, records)?;
     for arrival in arrivals.iter().filter(|arrival| arrival.outcome == RowOutcome::Changed) {
         if let Some(old) = &arrival.old {
+            touched.add(&old.key.id, old.key.time);
             remove(store, old)?;
             store.put_record_index(&arrival.key)?;
         }
@@ -48,12 +53,17 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
     arrivals.sort_by(|a, b| a.key.cmp(&b.key));
     let mut answers: Vec<Option<(EventId, RowOutcome)>> = vec![None; count];
     let mut grouped = Vec::new();
-    let mut touched = Vec::new();
+    let mut marks = Vec::new();
     for arrival in arrivals {
         if arrival.outcome != RowOutcome::Duplicate {
             let groups = shared_identities(&arrival.record);
             store.put_record(&arrival.key, &arrival.bytes, &groups)?;
-            touched.push(arrival.key.key.time);
+            marks.push(arrival.key.key.time);
+            if arrival.outcome == RowOutcome::New {
+                touched.add(&arrival.key.key.id, arrival.key.key.time);
+            } else {
+                touched.widen(arrival.key.key.time);
+            }
             if !groups.is_empty() {
                 grouped.push((arrival.key.clone(), arrival.record));
             }
@@ -62,7 +72,7 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
             *answer = Some((arrival.key.key.id, arrival.outcome));
         }
     }
-    mark_all(store, touched)?;
+    mark_all(store, marks)?;
     for (key, record) in grouped {
         touch(store, key, record)?;
     }
@@ -72,9 +82,16 @@ pub(crate) fn intake(store: &mut WriteStore<'_>, records: Vec<Record>) -> Result
         .collect()
 }
 
-/// Removes records, marking what they were part of.
-pub(crate) fn remove_records(store: &mut WriteStore<'_>, keys: &[RecordKey]) -> Result<()> {
-    keys.iter().try_for_each(|key| remove(store, key))
+/// Removes records, marking what they were part of; they are `touched`.
+pub(crate) fn remove_records(
+    store: &mut WriteStore<'_>,
+    keys: &[RecordKey],
+    touched: &mut Touched,
+) -> Result<()> {
+    keys.iter().try_for_each(|key| {
+        touched.add(&key.key.id, key.key.time);
+        remove(store, key)
+    })
 }
 
 /// Finds each record's stored twin. Walks the identity index in its own order, and writes it on the way.

@@ -5,6 +5,8 @@
 
 mod advance;
 mod booking;
+mod diff;
+mod inputs;
 mod intake;
 mod lookup;
 mod order;
@@ -29,6 +31,7 @@ pub(crate) const EVERYTHING: Span = Span { from: Timestamp::MIN, to: Timestamp::
 
 pub use advance::Outcome;
 pub(crate) use advance::process;
+pub(crate) use inputs::inputs_hash;
 pub use intake::RowOutcome;
 pub(crate) use intake::{intake, remove_records};
 pub(crate) use lookup::{Located, locate_event, pending_events};

@@ -211,12 +211,14 @@ fn replace(
     let (before, lines) = if before == lines { (Vec::new(), Vec::new()) } else { (before, lines) };
     if let Some(old) = &old {
         run.sums.remove(store, key.time, old, &before)?;
+        run.diff.old(key, old)?;
     }
     match (&old, &new) {
         (old, Some(new)) => {
             if !run.sums.add(store, key.time, new, &lines)? {
                 return Err(Error::Overflow("sums"));
             }
+            run.diff.new_row(key, new)?;
             store.replace_journal_row(key, old.as_ref(), new)?;
             run.reaches.walk(key, new, &touches(new)?);
         }

@@ -1,5 +1,6 @@
 //! Back to a place: undoes derived rows from the end.
 
+use super::diff::Diff;
 use super::pools::Pools;
 use super::sums::Sums;
 use crate::error::Result;
@@ -19,11 +20,13 @@ pub(super) fn rewind(
     at: &[u8],
     rails: Rails<'_>,
     eras: &[Era],
+    diff: &mut Diff<'_>,
 ) -> Result<u64> {
     if store.next_journal(&[])?.is_none_or(|(first, _)| first.to_bytes().as_slice() >= at) {
         // Nothing stays: undoing row by row would end in the same empty tables.
         let removed = sums.totals().events;
         sums.clear();
+        diff.all_old(store)?;
         store.clear_derived()?;
         return Ok(removed);
     }
@@ -40,6 +43,7 @@ pub(super) fn rewind(
         pools.rank(store, row.kind != EventKind::LotAllocation && pools.method.ranks())?;
         pools.undo(store, &effects(&key, &row)?)?;
         sums.remove(store, key.time, &row, &postings(&row, rails)?)?;
+        diff.old(&key, &row)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;
     }

@@ -151,7 +151,7 @@ impl Replay<'_, '_> {
                     acquired.push(lot);
                 }
             }
-            left = left.add(Msats::sum(needs(row)?.into_iter())?)?;
+            left = left.add(Msats::sum(needs(row)?)?)?;
         }
         acquired.sort_by_cached_key(|lot| lot.key.to_bytes());
         self.matcher.add(day, part_of(acquired)?, left, &claims)
@@ -163,7 +163,7 @@ impl Replay<'_, '_> {
         let settled = self.matcher.settle(day)?;
         let mut parts = settled.matched;
         if !settled.from_pool.is_zero() {
-            parts.push(self.from_pool(store, day, &rows, settled.from_pool)?);
+            parts.push(self.pool_part(store, day, &rows, settled.from_pool)?);
         }
         let mut wanted = Vec::new();
         for (_, row) in &rows {
@@ -190,13 +190,14 @@ impl Replay<'_, '_> {
             if !self.run.admit(store, &key, &row)? {
                 return Err(Error::Corrupt(format!("{} has no room after it was valued", key.id)));
             }
+            self.run.diff.new_row(&key, &row)?;
             store.put_journal_row(&key, &row)?;
         }
         Ok(())
     }
 
     /// The part of a day that the pool covers: at its average, with everything that enters it on that day.
-    fn from_pool(
+    fn pool_part(
         &mut self,
         store: &mut WriteStore<'_>,
         day: Date,

@@ -4,9 +4,11 @@
 //! day one write. Rows may be added and removed in any order. **The days add up to the totals.** A row the totals have
 //! no room for leaves everything as it was.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::journal::{Sign, apply, apply_to_day, settle};
-use crate::model::{DayTotals, JournalRow, Posting, Totals};
+use crate::model::{DayTotals, Gains, JournalRow, Posting, Totals};
 use crate::store::WriteStore;
 use crate::time::{LocalDay, Timestamp, Zone};
 
@@ -24,9 +26,9 @@ struct AtHand {
 }
 
 impl<'a> Sums<'a> {
-    /// The sums as stored; `zone` is the one the days were made in.
-    pub fn load(store: &mut WriteStore<'_>, zone: &'a Zone) -> Result<Self> {
-        Ok(Sums { totals: store.totals()?, zone, at_hand: None })
+    /// The sums as stored, the years apart; `zone` is the one the days were made in.
+    pub fn over(totals: Totals, zone: &'a Zone) -> Self {
+        Sums { totals, zone, at_hand: None }
     }
 
     /// The totals but for the accounts, which lack what the day at hand posted.
@@ -104,9 +106,10 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// Writes the day at hand and the totals, and hands them out.
-    pub fn finish(mut self, store: &mut WriteStore<'_>) -> Result<Totals> {
+    /// Writes the day at hand and the totals with their `years`, and hands them out.
+    pub fn finish(mut self, store: &mut WriteStore<'_>, years: BTreeMap<i16, Gains>) -> Result<Totals> {
         self.close(store)?;
+        self.totals.years = years;
         store.set_totals(&self.totals)?;
         Ok(self.totals)
     }

@@ -176,8 +176,8 @@ impl<'a> Switch<'a> {
             let room = due.entry(row.connection).or_default();
             let left = left.entry(row.lot.as_str()).or_default();
             let problem = match (*left < quantity, *room < quantity) {
-                (true, _) => format!("lot {} is not open in that quantity", row.lot),
-                (_, true) => format!("connection {} does not hold that much", row.connection.0),
+                (true, _) => format!("lot {} is not open in that quantity then", row.lot),
+                (_, true) => "its connection does not hold that much then".to_owned(),
                 _ => {
                     (*room, *left) = (*room - quantity, *left - quantity);
                     continue;

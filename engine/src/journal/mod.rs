@@ -10,6 +10,8 @@ mod basis;
 pub mod chart;
 mod days;
 mod effects;
+mod flows;
+mod gains;
 mod post;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -20,5 +22,7 @@ pub use days::{
     add_day, add_disposal, add_sales, apply_to_day, fiat, msats, place_of_sales, realising, totals_of,
 };
 pub use effects::{Numbers, arrived, carried, effects, effects_of, opened_key};
+pub(crate) use gains::figures_of;
+pub use gains::{add_year, gains_of, realised, remove_year};
 pub use post::postings;
 pub use totals::{Sign, apply, settle};

@@ -7,6 +7,7 @@
 use std::collections::btree_map::Entry;
 
 use super::basis::disposal_basis;
+use super::flows::flow;
 use crate::error::{Error, Result};
 use crate::model::{
     AccountTotal, AcquiredTotals, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, RowStatus,
@@ -50,6 +51,7 @@ pub fn apply(totals: &mut Totals, row: &JournalRow, sign: Sign) -> Result<()> {
         RowStatus::Quarantined(_) => totals.quarantined = sign.count(totals.quarantined)?,
         RowStatus::Excluded => totals.excluded = sign.count(totals.excluded)?,
     }
+    row.steps.iter().try_for_each(|step| flow(&mut totals.pools, step, sign))?;
     totals.events = events;
     totals.gains = gains;
     totals.acquired = acquired;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Account;
+use super::{Account, Gains};
+use crate::id::ConnectionNo;
 use crate::money::{Currency, Fiat, Msats};
 
 /// An asset of the ledger.
@@ -57,6 +58,63 @@ pub struct GainTotals {
     pub cost: Fiat,
 }
 
+/// Units and cost that went somewhere: msat and minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Quantity in msat.
+    pub quantity: i128,
+    /// Cost in minor units.
+    pub cost: i128,
+}
+
+impl Flow {
+    /// This and that.
+    pub fn and(self, other: Flow) -> Flow {
+        Flow { quantity: self.quantity + other.quantity, cost: self.cost + other.cost }
+    }
+
+    /// This without that.
+    pub fn without(self, other: Flow) -> Flow {
+        Flow { quantity: self.quantity - other.quantity, cost: self.cost - other.cost }
+    }
+}
+
+/// What came into a pool and what left it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolFlows {
+    /// In: acquired.
+    pub acquired: Flow,
+    /// In: moved here from another pool.
+    pub arrived: Flow,
+    /// In: cost of transfer fees that what arrived carries.
+    pub inherited: Flow,
+    /// Out: disposed of with a gain or loss.
+    pub disposed: Flow,
+    /// Out: given away at cost.
+    pub given: Flow,
+    /// Out: transfer fees whose cost was carried.
+    pub carried: Flow,
+    /// Out: moved to another pool.
+    pub departed: Flow,
+}
+
+impl PoolFlows {
+    /// All that came in.
+    pub fn inflow(&self) -> Flow {
+        self.acquired.and(self.arrived).and(self.inherited)
+    }
+
+    /// All that went out.
+    pub fn outflow(&self) -> Flow {
+        self.disposed.and(self.given).and(self.carried).and(self.departed)
+    }
+
+    /// What must be left.
+    pub fn left(&self) -> Flow {
+        self.inflow().without(self.outflow())
+    }
+}
+
 /// What was acquired, whatever became of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcquiredTotals {
@@ -79,6 +137,10 @@ pub struct Totals {
     pub accounts: BTreeMap<(Account, Asset), AccountTotal>,
     /// Realised, all time.
     pub gains: GainTotals,
+    /// Realised by tax year of the book's zone; years without a disposal are not listed.
+    pub years: BTreeMap<i16, Gains>,
+    /// In and out of every pool that ever held something (`None`: the book's one pool).
+    pub pools: BTreeMap<Option<ConnectionNo>, PoolFlows>,
     /// Acquired, all time.
     pub acquired: AcquiredTotals,
     /// Quantity of all open lots.

@@ -74,6 +74,14 @@ impl Msats {
         Decimal::new(self.0, 3).to_string()
     }
 
+    /// Reads a decimal number of satoshis with up to 3 places, and nothing else.
+    pub fn parse_sats(text: &str) -> Option<Self> {
+        let plain = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+        let sats: Decimal = text.bytes().all(plain).then(|| text.parse().ok())??;
+        let msats = sats.checked_mul(Decimal::ONE_THOUSAND)?;
+        if msats.fract().is_zero() { i64::try_from(msats).ok().map(Self) } else { None }
+    }
+
     /// As a decimal number of bitcoin: 8 places, or 11 when there are millisatoshi.
     pub fn to_btc_text(self) -> String {
         let scale = if self.0 % 1000 == 0 { 8 } else { 11 };
@@ -96,6 +104,11 @@ mod tests {
     fn prints_exactly() {
         let amount = Msats::new(150_000_123);
         assert_eq!(amount.to_sat_text(), "150000.123");
+        assert_eq!(Msats::parse_sats("150000.123"), Some(amount));
+        assert_eq!(Msats::parse_sats("7"), Some(Msats::new(7_000)));
+        for bad in ["", "1.0001", "-1", "1e3", "9223372036854775.808", "99999999999999999999999999999999"] {
+            assert_eq!(Msats::parse_sats(bad), None, "{bad}");
+        }
         assert_eq!(amount.to_btc_text(), "0.00150000123");
         assert_eq!(Msats::from_sats(150_000).map(Msats::to_btc_text).as_deref(), Some("0.00150000"));
         assert_eq!(Msats::new(-1_000).to_btc_text(), "-0.00000001");

@@ -89,6 +89,9 @@ pub struct CapitalGainsRow {
     pub cost_basis_fiat: String,
     /// Net proceeds minus cost.
     pub realized_gain_fiat: String,
+    /// The lot selection method in force then, for CSV.
+    #[serde(skip)]
+    pub algorithm: &'static str,
     /// The user's note, else the record's.
     pub note: Option<String>,
     /// Tags of both, sorted.
@@ -161,7 +164,7 @@ fn report(
     Ok(CapitalGains {
         head: ctx.head(snapshot_timestamp),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(range),
         range_start: range.start.map(|start| start.to_string()),
         range_end: range.end.map(|end| end.to_string()),
         summary: summary(&all, currency)?,
@@ -268,6 +271,7 @@ fn line(
         net_proceeds_fiat: net.to_text(currency),
         cost_basis_fiat: basis(slice)?.to_text(currency),
         realized_gain_fiat: gain.to_text(currency),
+        algorithm: ctx.algorithm_at(key.time),
         note: words.note.clone(),
         tags: words.tags.clone(),
         quantity_msat: slice.used.quantity,
@@ -312,7 +316,7 @@ fn write_line(ctx: &ReportContext<'_>, line: &CapitalGainsRow, table: &mut Table
         Cell::plain(&line.cost_basis_fiat),
         Cell::plain(&line.realized_gain_fiat),
         Cell::plain(ctx.settings.fiat_currency.code()),
-        Cell::plain(ctx.settings.method.name()),
+        Cell::plain(line.algorithm),
         Cell::text(line.note.as_deref().unwrap_or_default()),
         Cell::text(line.tags.join(";")),
     ])

@@ -25,7 +25,8 @@ pub(super) fn percentage(part: Fiat, base: Fiat) -> Result<Option<String>> {
     decimal_text(hundredths.ok_or(Error::Overflow("percentage"))?, 2).map(Some)
 }
 
-fn decimal_text(units: i128, scale: u32) -> Result<String> {
+/// `units` of 10^-`scale` as text.
+pub(super) fn decimal_text(units: i128, scale: u32) -> Result<String> {
     let decimal = Decimal::try_from_i128_with_scale(units, scale);
     decimal.map(|decimal| decimal.to_string()).map_err(|_| Error::Overflow("report figure"))
 }

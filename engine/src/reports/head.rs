@@ -26,7 +26,7 @@ pub struct ReportHead {
 
 impl ReportContext<'_> {
     /// The head of a report made from this context at `snapshot_timestamp`.
-    pub(super) fn head(&self, snapshot_timestamp: Timestamp) -> ReportHead {
+    pub(crate) fn head(&self, snapshot_timestamp: Timestamp) -> ReportHead {
         ReportHead {
             snapshot_timestamp: snapshot_timestamp.to_string(),
             book_version: self.header.book_version,

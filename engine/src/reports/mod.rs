@@ -9,8 +9,11 @@
 mod balance_history;
 mod balance_sheet;
 mod capital_gains;
+mod compare;
+mod conservation;
 mod context;
 mod figures;
+mod filed;
 mod form_8949;
 mod gain_sums;
 mod head;
@@ -19,10 +22,12 @@ mod journal_entries;
 mod open_lots;
 mod portfolio_summary;
 mod range;
+mod restatement;
 #[cfg(test)]
 pub(crate) mod samples;
 mod table;
 mod tax_summary;
+mod what_if;
 
 pub use balance_history::{
     BalanceHistory, HistoryLine, HistoryQuery, HistorySource, HistorySpan, HistoryTotal, balance_history,
@@ -34,7 +39,15 @@ pub use balance_sheet::{
 pub use capital_gains::{
     CapitalGains, CapitalGainsRow, ConnectionAggregate, capital_gains, capital_gains_csv, capital_gains_sums,
 };
+pub use compare::{
+    ComparedEvent, ComparedLot, ComparedYear, Comparison, GainsPair, Listing, LotPart, Place, PrintedFigures,
+    PrintedGains, Side, compare, differs,
+};
+pub use conservation::{
+    ConnectionConservation, Conservation, LotsHeld, PoolConservation, PrintedFlow, conservation,
+};
 pub use context::{AnnotationOf, Header, ReportContext};
+pub use filed::{filed_row, sealed_sale};
 pub use form_8949::{Form8949, FormBox, FormQuery, FormRow, form_8949, form_8949_csv};
 pub use gain_sums::GainSummary;
 pub use head::ReportHead;
@@ -45,4 +58,6 @@ pub use portfolio_summary::{
     AssetInfo, FiatValuation, Holding, PortfolioGains, PortfolioSummary, portfolio_summary,
 };
 pub use range::Range;
+pub use restatement::Restatement;
 pub use tax_summary::{Expenses, Flow, Income, TaxSummary, TaxYear, tax_summary};
+pub use what_if::WhatIf;

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::table::{Cell, Table};
-use super::{ReportContext, ReportHead};
+use super::{Range, ReportContext, ReportHead};
 use crate::error::Result;
 use crate::model::{OpenLot, Term};
 use crate::money::{Fiat, Msats};
@@ -78,7 +78,7 @@ pub fn open_lots(
         head: ctx.head(snapshot_timestamp),
         as_of: as_of.map(|at| at.to_string()),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(&Range::default()),
         total_quantity: quantity.to_sat_text(),
         total_cost_basis_fiat: cost.to_text(currency),
         rows,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figures::{net_text, percentage};
-use super::{ReportContext, ReportHead};
+use super::{Range, ReportContext, ReportHead};
 use crate::error::{Error, Result};
 use crate::journal::chart;
 use crate::model::{Asset, Totals};
@@ -159,7 +159,7 @@ fn gains(ctx: &ReportContext<'_>, totals: &Totals, rate: Option<Rate>) -> Result
         None => None,
     };
     Ok(PortfolioGains {
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(&Range::default()),
         sale_count: done.disposals,
         total_quantity_sold: done.quantity.to_sat_text(),
         total_proceeds_fiat: text(proceeds),

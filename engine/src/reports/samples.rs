@@ -6,8 +6,8 @@ use crate::id::{ConnectionNo, EventId, EventKey};
 use crate::journal::samples::{booked, disposal, key, lot, no, opening, usd};
 use crate::journal::{Sign, apply_to_day, postings, totals_of};
 use crate::model::{
-    Annotation, BookedDisposal, BookedStep, Connection, Counter, DayTotals, EventKind, JournalRow, LotKey,
-    Rail, Settings, Term, Text, Totals,
+    Annotation, BookedDisposal, BookedStep, Connection, Counter, DayTotals, Era, EventKind, JournalRow,
+    LotKey, Rail, Settings, Term, Text, Totals,
 };
 use crate::money::{Currency, Msats};
 use crate::reports::{Header, ReportContext};
@@ -48,6 +48,7 @@ pub(crate) fn context() -> ReportContext<'static> {
         header: Header { book_version: 7, non_final: false, quarantined: 0 },
         settings: Settings::default(),
         zone: Zone::utc(),
+        eras: Era::all(&Settings::default(), &Zone::utc()).unwrap_or_default(),
         connections: [
             connection(1, "Cold: storage", "Descriptor", Rail::OnChain),
             connection(3, "Broker", "Custom", Rail::Managed),

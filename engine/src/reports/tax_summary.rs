@@ -5,13 +5,14 @@
 
 use std::io::Write;
 
+use jiff::civil::Date;
 use serde::Serialize;
 
 use super::figures::net_text;
 use super::gain_sums::{GainSummary, summary};
 use super::table::{Cell, Table};
-use super::{ReportContext, ReportHead};
-use crate::error::Result;
+use super::{Range, ReportContext, ReportHead};
+use crate::error::{Error, Result};
 use crate::journal::{add_day, add_sales, fiat, msats};
 use crate::model::{Account, Asset, Counter, DayTotals, SaleTotals};
 use crate::money::Currency;
@@ -44,6 +45,9 @@ pub struct TaxSummary {
 pub struct TaxYear {
     /// The calendar year.
     pub year: i16,
+    /// The lot selection method in force in it, for CSV; `mixed` where there was more than one.
+    #[serde(skip)]
+    pub algorithm: &'static str,
     /// Events in it, whatever their status.
     pub event_count: u64,
     /// Of these, set aside and so missing from the figures.
@@ -109,6 +113,7 @@ pub fn tax_summary(
     let one = |(year, sums): &(i16, DayTotals)| {
         Ok(TaxYear {
             year: *year,
+            algorithm: ctx.algorithm(&whole_year(ctx, *year)?),
             event_count: sums.events,
             quarantined_count: sums.quarantined,
             summary: summary(&sales(sums)?, currency)?,
@@ -119,7 +124,7 @@ pub fn tax_summary(
     Ok(TaxSummary {
         head: ctx.head(snapshot_timestamp),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(&Range::default()),
         timezone: ctx.settings.timezone.clone(),
         years: years.iter().map(one).collect::<Result<_>>()?,
         summary: summary(&sales(&all)?, currency)?,
@@ -196,6 +201,13 @@ fn expenses(sums: &DayTotals, currency: Currency) -> Result<Expenses> {
     })
 }
 
+/// The instants of a calendar year.
+fn whole_year(ctx: &ReportContext<'_>, year: i16) -> Result<Range> {
+    let bad = |error: jiff::Error| Error::invalid("date", error.to_string());
+    let (first, last) = (Date::new(year, 1, 1).map_err(bad)?, Date::new(year, 12, 31).map_err(bad)?);
+    Ok(Range { start: Some(ctx.zone.start_of(first)?), end: Some(ctx.zone.end_of(last)?) })
+}
+
 impl TaxSummary {
     /// Writes one line per year.
     ///
@@ -203,7 +215,7 @@ impl TaxSummary {
     /// [`Error::Cancelled`](crate::Error::Cancelled) when `out` takes no more.
     pub fn write_csv(&self, out: &mut dyn Write) -> Result<()> {
         let mut table = Table::start(out, COLUMNS)?;
-        for TaxYear { year, summary, income, expenses, .. } in &self.years {
+        for TaxYear { year, algorithm, summary, income, expenses, .. } in &self.years {
             table.row([
                 Cell::plain(year.to_string()),
                 Cell::plain(summary.disposal_count.to_string()),
@@ -216,7 +228,7 @@ impl TaxSummary {
                 Cell::plain(&summary.long_term_realized_gain_fiat),
                 Cell::plain(&summary.total_realized_gain_fiat),
                 Cell::plain(&self.fiat_currency),
-                Cell::plain(self.algorithm),
+                Cell::plain(*algorithm),
                 Cell::plain(&income.external.value_fiat),
                 Cell::plain(&income.routing.value_fiat),
                 Cell::plain(&income.interest.value_fiat),

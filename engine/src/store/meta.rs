@@ -8,22 +8,11 @@ use super::codec::{decode, encode};
 use super::tables::{Readable, Store, WriteStore};
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId};
-use crate::model::{Annotation, Connection, Limits, Settings, Totals};
+use crate::model::{Annotation, Change, ChangeDetail, Connection, Limits, Settings, Totals};
 use crate::time::Timestamp;
 
-/// Format version of the whole file.
-pub(crate) const FORMAT: u32 = 1;
-
-/// One write, as the change log keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// When, by the caller's clock.
-    pub at: Timestamp,
-    /// Which operation.
-    pub operation: String,
-    /// Rows it wrote or removed.
-    pub rows: u64,
-}
+/// Format version of the book file that this version reads and writes.
+pub const FORMAT: u32 = 1;
 
 /// A tag the user defined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,9 +260,9 @@ impl WriteStore<'_> {
     }
 
     /// Appends the change-log row that every write ends with; returns the new version.
-    pub fn log(&mut self, at: Timestamp, operation: &str, rows: u64) -> Result<u64> {
+    pub fn log(&mut self, at: Timestamp, operation: &str, rows: u64, detail: ChangeDetail) -> Result<u64> {
         let version = self.version()? + 1;
-        let change = Change { at, operation: operation.to_owned(), rows };
+        let change = Change { at, operation: operation.to_owned(), rows, detail };
         self.changes.put(&version.to_be_bytes(), &encode(&change)?)?;
         self.set_single("version", &version)?;
         Ok(version)

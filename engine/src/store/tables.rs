@@ -15,8 +15,19 @@ pub(crate) type ReadTable = ReadOnlyTable<Bytes, Bytes>;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// The names of all tables.
+        pub(crate) const TABLES: &[&str] = &[$(stringify!($field),)*];
+
         /// The tables of one transaction.
         pub(crate) struct Store<T> { $($(#[$doc])* pub $field: BlockMap<T>,)* }
+
+        impl<T> Store<T> {
+            /// Every table.
+            #[cfg(any(test, feature = "fuzzing"))]
+            pub fn every(&mut self) -> Vec<&mut BlockMap<T>> {
+                vec![$(&mut self.$field,)*]
+            }
+        }
 
         impl Store<ReadTable> {
             pub fn read(txn: &ReadTransaction) -> Result<Self> {
@@ -61,6 +72,10 @@ tables! {
     rates,
     /// Fact: version → `Change`.
     changes,
+    /// Fact: seal number → `Seal`.
+    seals,
+    /// Fact: seal number ‖ event key → `SealedSale`.
+    sealed_rows,
     /// Derived: event key → `JournalRow`.
     journal,
     /// Derived: event key of each quarantined row → nothing.
@@ -75,7 +90,7 @@ tables! {
     pools,
 }
 
-fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
+pub(super) fn open(txn: &ReadTransaction, name: &str) -> Result<ReadTable> {
     txn.open_table(TableDefinition::<Bytes, Bytes>::new(name)).map_err(|error| match error {
         TableError::TableDoesNotExist(name) => Error::Format(format!("table {name} is missing")),
         other => failed(other),

@@ -1,12 +1,14 @@
 //! Whether two daemons tell the same books, apart from what is random by nature: the ids of connections, the instant
 //! of the report and the count of writes.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use nacre_tests::{HarnessError, Result};
 use serde_json::Value;
 
 use crate::account::Profile;
 
-const REPORTS: [&str; 9] = [
+/// Every report of a profile.
+pub const REPORTS: [&str; 9] = [
     "capital-gains",
     "journal-entries",
     "balance-sheet",
@@ -32,7 +34,7 @@ pub fn same_books(killed: &Profile, control: &Profile) -> Result<()> {
 }
 
 /// The report as lines without what is random.
-fn plain(profile: &Profile, report: &str) -> Result<String> {
+pub fn plain(profile: &Profile, report: &str) -> Result<String> {
     let answer = profile.report(report)?;
     if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/csv")) {
         return Ok(answer.text());
