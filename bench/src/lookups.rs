@@ -32,7 +32,7 @@ pub fn portfolio_summary(run: &mut Run) -> Res<()> {
         let fixture = run.fixture(events)?;
         let at = Timestamp::from_micros(fixture.history.time(events).as_micros());
         let took = median(201, |_| {
-            fixture.book.snapshot()?.portfolio_summary(at)?;
+            fixture.book.snapshot()?.portfolio_summary(None, at)?;
             Ok(())
         })?;
         match first {
@@ -46,5 +46,22 @@ pub fn portfolio_summary(run: &mut Run) -> Res<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Ten years of days, whatever happened on each of them.
+pub fn tax_summary(run: &mut Run) -> Res<()> {
+    let [_, tenth, all] = run.sizes();
+    let measure = |fixture: &Fixture| {
+        median(TIMES, |_| {
+            let summary = fixture.book.snapshot()?.tax_summary(None, now())?;
+            if summary.years.len() < 10 { Err("years are missing".into()) } else { Ok(()) }
+        })
+    };
+    let fewer = measure(run.fixture(tenth)?)?;
+    let more = measure(run.fixture(all)?)?;
+    run.note("tax_summary", format!("ten years, {} events", count(tenth)), crate::run::time(fewer));
+    let what = format!("ten years, {} events", count(all));
+    run.compare("tax_summary", what, more, (fewer, "a tenth of the events"), Some(1_500));
     Ok(())
 }

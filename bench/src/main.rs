@@ -33,6 +33,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("relabel", append::relabel),
     ("report_year", lookups::report_year),
     ("portfolio_summary", lookups::portfolio_summary),
+    ("tax_summary", lookups::tax_summary),
     ("rss", footprint::rss),
     ("disk", footprint::disk),
     ("adversarial", adversarial::adversarial),

@@ -80,7 +80,11 @@ fn a_cursor_stays_where_it_was_while_events_arrive_and_go() {
 fn one_event_explains_every_figure() {
     let books = Books::kept();
     let sale = books.json("/journals/events/c1.sell-1");
-    let slice = |place: usize| &sale["disposals"][0]["slices"][place];
+    let slice = |place: usize| {
+        let mut slice = sale["disposals"][0]["slices"][place].clone();
+        let reason = slice.as_object_mut().unwrap().remove("reason").unwrap();
+        (slice, reason)
+    };
     assert_eq!(sale["disposals"][0]["method"], "FIFO");
     assert_eq!(sale["disposals"][0]["pool"], json!(null));
     assert_eq!(sale["disposals"][0]["gross_proceeds_fiat"], "1000.00");
@@ -89,14 +93,42 @@ fn one_event_explains_every_figure() {
     assert_eq!(sale["disposals"][0]["cost_basis_fiat"], "427.00");
     assert_eq!(sale["disposals"][0]["realized_gain_fiat"], "568.00");
     assert_eq!(
-        *slice(0),
+        slice(0).0,
         json!({
             "lot_id": "c1.buy-1#0", "acquired_at": "2023-01-15T00:00:00Z", "acquired_event_id": "c1.buy-1",
             "quantity": "1000000.000", "term": "long", "gross_proceeds_fiat": "666.67", "fee_fiat": "3.33",
             "net_proceeds_fiat": "663.34", "cost_basis_fiat": "202.00", "realized_gain_fiat": "461.34",
         })
     );
-    assert_eq!((&slice(1)["term"], &slice(1)["realized_gain_fiat"]), (&json!("short"), &json!("106.66")));
+    let second = slice(1).0;
+    assert_eq!((&second["term"], &second["realized_gain_fiat"]), (&json!("short"), &json!("106.66")));
+    assert_eq!(
+        sale["disposals"][0]["reason"],
+        json!({
+            "selected_by": "method", "selection": "FIFO out of the one pool of the book: the lot acquired first",
+            "proceeds_by": "stated", "proceeds": "the source states 1000.00 USD",
+        })
+    );
+    assert_eq!(
+        slice(0).1,
+        json!({
+            "acquired_on": "2023-01-15", "anniversary_on": "2024-01-15", "disposed_on": "2024-06-01",
+            "term": "long: disposed of on 2024-06-01, after the anniversary of the acquisition, 2024-01-15",
+            "lot_before": { "quantity": "1000000.000", "cost_basis_fiat": "202.00" }, "lot_after": null,
+            "basis_by": "cost", "cost": "202.00: all that was left of the lot",
+        })
+    );
+    assert_eq!(
+        slice(1).1,
+        json!({
+            "acquired_on": "2024-01-10", "anniversary_on": "2025-01-10", "disposed_on": "2024-06-01",
+            "term": "short: disposed of on 2024-06-01, not after the anniversary of the acquisition, 2025-01-10",
+            "lot_before": { "quantity": "1000000.000", "cost_basis_fiat": "450.00" },
+            "lot_after": { "quantity": "500000.000", "cost_basis_fiat": "225.00" },
+            "basis_by": "cost",
+            "cost": "450.00 × 0.00500000 BTC / 0.01000000 BTC = 225.00, rounded half-even",
+        })
+    );
     assert_eq!(sale["lots_consumed"].as_array().unwrap().len(), 2);
     assert_eq!(sale["lots_consumed"][1]["purpose"], "disposal");
     assert_eq!(sale["lots_opened"], json!([]));
@@ -110,6 +142,9 @@ fn one_event_explains_every_figure() {
     assert_eq!(bought["lots_opened"][0]["purpose"], json!(null));
 
     let paid = books.json("/journals/events/c1.pay-1");
+    let reason = &paid["disposals"][0]["reason"];
+    assert_eq!(reason["proceeds_by"], "rate");
+    assert_eq!(reason["proceeds"], "0.00100000 BTC × 80000 USD = 80.00, rounded half-even");
     assert_eq!(
         paid["valuation"],
         json!({

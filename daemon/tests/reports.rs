@@ -40,7 +40,7 @@ const GAINS: &str = "disposal_count row_count total_quantity_disposed total_gros
 fn the_balance_sheet_names_its_fields_and_balances() {
     let books = Books::kept();
     let sheet = books.json("/reports/balance-sheet?limit=50");
-    has_fields(&sheet, &["included_kinds", "roots", "connection_balances", "totals", "issues"]);
+    has_fields(&sheet, &["as_of", "included_kinds", "roots", "connection_balances", "totals", "issues"]);
     has_exactly(&sheet["roots"][0], "label balances children");
     has_exactly(&sheet["roots"][0]["balances"][0], "asset_code net");
     has_exactly(&sheet["connection_balances"][0], "connection_id connection_label kind balances");
@@ -68,6 +68,7 @@ fn the_portfolio_summary_names_its_fields() {
     has_fields(
         &summary,
         &[
+            "as_of",
             "btc_balance",
             "btc_balance_fiat",
             "btc_rate_fiat",
@@ -162,7 +163,8 @@ fn journal_entries_open_lots_and_tax_summary_name_their_fields_and_columns() {
     assert_eq!(entries["rows"].as_array().unwrap().len() + 1, lines);
 
     let lots = books.json("/reports/open-lots");
-    has_fields(&lots, &["fiat_currency", "algorithm", "total_quantity", "total_cost_basis_fiat", "rows"]);
+    let fields = ["as_of", "fiat_currency", "algorithm", "total_quantity", "total_cost_basis_fiat", "rows"];
+    has_fields(&lots, &fields);
     has_exactly(
         &lots["rows"][0],
         "lot_id acquired_at acquired_event_id connection_id connection_label quantity cost_basis_fiat term",
@@ -172,18 +174,206 @@ fn journal_entries_open_lots_and_tax_summary_name_their_fields_and_columns() {
         first_line("/reports/open-lots?format=csv"),
         "lot_id,acquired_at,acquired_event_id,connection,quantity_btc,cost_basis,term,currency"
     );
+}
 
+#[test]
+fn the_tax_summary_tells_gains_income_and_expenses_by_year() {
+    let books = Books::kept();
     let years = books.json("/reports/tax-summary");
-    has_fields(&years, &["fiat_currency", "algorithm", "timezone", "years", "summary"]);
-    has_exactly(&years["years"][0], &format!("year {GAINS}"));
-    let listed: Vec<i64> =
-        years["years"].as_array().unwrap().iter().map(|year| year["year"].as_i64().unwrap()).collect();
-    assert_eq!(listed, [2024, 2025]);
+    let fields = ["fiat_currency", "algorithm", "timezone", "years", "summary", "income", "expenses"];
+    has_fields(&years, &fields);
+    let of_year = format!("year event_count quarantined_count income expenses {GAINS}");
+    has_exactly(&years["years"][0], &of_year);
+    has_exactly(&years["income"], "external routing interest total_value_fiat");
+    has_exactly(&years["income"]["external"], "quantity value_fiat");
+    has_exactly(&years["expenses"], "external network_fees lightning_fees exchange_fees total_fees_fiat");
+    let listed = |summary: &Value| -> Vec<i64> {
+        summary["years"].as_array().unwrap().iter().map(|year| year["year"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(listed(&years), [2023, 2024, 2025]);
+    let last = &years["years"][2];
+    assert_eq!((&last["event_count"], &last["quarantined_count"]), (&json!(3), &json!(1)));
+    assert_eq!(last["income"]["external"], json!({ "quantity": "200000.000", "value_fiat": "150.00" }));
+    assert_eq!(last["expenses"]["external"]["value_fiat"], "80.00");
+    assert_eq!(last["expenses"]["exchange_fees"], json!({ "quantity": "1000.000", "value_fiat": "0.80" }));
+
+    let one = books.json("/reports/tax-summary?year=2024");
+    assert_eq!(listed(&one), [2024]);
+    assert_eq!(one["summary"]["total_realized_gain_fiat"], "568.00");
     assert_eq!(
-        first_line("/reports/tax-summary?format=csv"),
-        "year,disposal_count,quantity_btc,gross_proceeds,fee,net_proceeds,cost_basis,short_term_gain,long_term_gain,\
-         realized_gain,currency,algorithm"
+        one["summary"],
+        books.json("/reports/capital-gains?format=json&rows=false&start=2024-01-01&end=2024-12-31")["summary"]
     );
+    assert_eq!(listed(&books.json("/reports/tax-summary?year=2019")), [0i64; 0]);
+    let csv = books.get("/reports/tax-summary?format=csv").body;
+    let expected = "year,disposal_count,quantity_btc,gross_proceeds,fee,net_proceeds,cost_basis,short_term_gain,\
+        long_term_gain,realized_gain,currency,algorithm,income_external,income_routing,income_interest,income_total,\
+        spent,network_fees,lightning_fees,exchange_fees,fees_total\n\
+        2023,0,0.00000000,0.00,0.00,0.00,0.00,0.00,0.00,0.00,USD,FIFO,0.00,0.00,0.00,0.00,0.00,0.00,0.00,2.00,2.00\n\
+        2024,1,0.01500000,1000.00,5.00,995.00,427.00,106.66,461.34,568.00,USD,FIFO,0.00,0.00,0.00,0.00,0.00,0.00,0.00,\
+        5.00,5.00\n\
+        2025,1,0.00101000,80.00,0.00,80.00,45.45,0.00,34.55,34.55,USD,FIFO,150.00,0.00,0.00,150.00,80.00,0.00,0.00,\
+        0.80,0.80\n";
+    assert_eq!(csv, expected);
+}
+
+#[test]
+fn sums_of_capital_gains_need_no_rows() {
+    let books = Books::kept();
+    for range in
+        ["", "&start=2024-06-01&end=2024-06-01", "&start=2024-06-01T12:00:00Z&end=2025-02-01T11:00:00Z"]
+    {
+        let mut listed = books.json(&format!("/reports/capital-gains?format=json{range}"));
+        let summed = books.json(&format!("/reports/capital-gains?format=json&rows=false{range}"));
+        listed["rows"] = json!([]);
+        listed["snapshot_timestamp"] = summed["snapshot_timestamp"].clone();
+        assert_eq!(listed, summed, "{range}");
+    }
+}
+
+#[test]
+fn the_books_as_they_stood() {
+    let books = Books::kept();
+    let sheet = books.json("/reports/balance-sheet?as_of=2024-01-09");
+    assert_eq!(sheet["as_of"], "2024-01-09T23:59:59.999999Z");
+    assert_eq!(sheet["roots"][0]["balances"][0]["net"], "1000000.000");
+    let noon = books.json("/reports/balance-sheet?as_of=2024-06-01T12:00:00Z");
+    assert_eq!(noon["roots"][0]["balances"][0]["net"], "500000.000", "the instant itself is included");
+    let before = books.json("/reports/balance-sheet?as_of=2024-06-01T11:59:59Z");
+    assert_eq!(before["roots"][0]["balances"][0]["net"], "2000000.000");
+
+    let summary = books.json("/reports/portfolio-summary?as_of=2024-12-31");
+    assert_eq!(summary["btc_capital_gains"]["sale_count"], 1);
+    assert_eq!(summary["btc_capital_gains"]["realized_gain_fiat"], "568.00");
+    assert_eq!(summary["btc_rate_fiat"], Value::Null, "no rate was known then");
+    assert_eq!(books.json("/reports/portfolio-summary?as_of=2025-02-02")["btc_rate_fiat"], "80000");
+
+    for (as_of, lots) in
+        [("2023-01-14", 0), ("2023-06-01", 1), ("2024-02-01", 2), ("2024-06-02", 1), ("2026-01-01", 2)]
+    {
+        let report = books.json(&format!("/reports/open-lots?as_of={as_of}"));
+        assert_eq!(report["rows"].as_array().unwrap().len(), lots, "{as_of}: {report}");
+    }
+    let then = books.json("/reports/open-lots?as_of=2024-02-01");
+    assert_eq!(
+        (&then["rows"][0]["term"], &then["total_cost_basis_fiat"]),
+        (&json!("long"), &json!("652.00"))
+    );
+    let csv = books.get("/reports/open-lots?format=csv&as_of=2023-06-01").body;
+    assert!(
+        csv.ends_with("c1.buy-1#0,2023-01-15T00:00:00Z,c1.buy-1,,0.01000000,202.00,short,USD\n"),
+        "{csv}"
+    );
+    let mut now = books.json("/reports/open-lots");
+    let mut late = books.json("/reports/open-lots?as_of=2100-01-01T00:00:00Z");
+    for report in [&mut now, &mut late] {
+        report["as_of"] = Value::Null;
+        report["snapshot_timestamp"] = Value::Null;
+        report["rows"].as_array_mut().unwrap().iter_mut().for_each(|row| row["term"] = Value::Null);
+    }
+    assert_eq!(now, late);
+}
+
+#[test]
+fn a_balance_history_tells_each_span_and_values_it_where_a_rate_is() {
+    let books = Books::kept();
+    let path = "/reports/balance-history?interval=day&start=2025-01-31&end=2025-02-03&asset=btc";
+    let report = books.json(path);
+    has_fields(
+        &report,
+        &["fiat_currency", "interval", "timezone", "range_start", "range_end", "account", "intervals"],
+    );
+    let spans = report["intervals"].as_array().unwrap();
+    has_exactly(&spans[0], "start end btc_rate_fiat btc_rate_timestamp balances totals");
+    has_exactly(&spans[0]["balances"][0], "account connection_id asset_code net change fiat_value");
+    has_exactly(&spans[0]["totals"][0], "asset_code net change fiat_value");
+    let lines: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let line = &span["balances"][0];
+            [&line["net"], &line["change"], &line["fiat_value"]]
+                .map(|figure| figure.as_str().unwrap_or("null"))
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            ["500000.000", "0.000", "null"],
+            ["399000.000", "-101000.000", "319.20"],
+            ["399000.000", "0.000", "null"],
+            ["399000.000", "0.000", "null"],
+        ],
+        "a rate is good for 25 hours"
+    );
+    let csv = books.get("/reports/balance-history?format=csv&interval=hour&start=2025-02-01T12:00:00Z&end=2025-02-01T12:59:59Z&account=Expenses");
+    let expected = "start,end,account,asset,change,balance,fiat_value,currency,btc_rate\n\
+        2025-02-01T12:00:00Z,2025-02-01T12:59:59Z,Expenses:External,BTC,0.00100000,0.00100000,80.00,USD,80000\n\
+        2025-02-01T12:00:00Z,2025-02-01T12:59:59Z,Expenses:Exchange Fees,BTC,0.00001000,0.00001000,0.80,USD,80000\n\
+        2025-02-01T12:00:00Z,2025-02-01T12:59:59Z,Expenses:Exchange Fees,USD,0.00,7.00,7.00,USD,80000\n";
+    assert_eq!(csv.body, expected);
+    assert_eq!(csv.header("content-disposition"), Some("attachment; filename=\"balance-history.csv\""));
+
+    let all = books.json("/reports/balance-history?end=2025-12-31");
+    assert_eq!((all["interval"].as_str(), all["intervals"].as_array().unwrap().len()), (Some("month"), 36));
+    assert_eq!(all["range_start"], "2023-01-15T00:00:00Z");
+    let last = &all["intervals"][35]["totals"];
+    assert_eq!((&last[0]["net"], &last[1]["net"]), (&json!("599000.000"), &json!("34300")));
+    assert_eq!(
+        books.json("/reports/balance-history?interval=week&end=2025-12-31")["intervals"]
+            .as_array()
+            .unwrap()
+            .len(),
+        156
+    );
+    let mine = books.json(&format!("/reports/balance-history?end=2025-12-31&connection={}", books.feed));
+    assert_eq!(mine["intervals"], all["intervals"]);
+
+    let many = books.get("/reports/balance-history?interval=hour").is_problem(422, "invalid_query");
+    assert!(many["message"].as_str().unwrap().contains("more than 4000"), "{many}");
+    assert_eq!(many["details"]["field"], "interval");
+    let empty = Books::empty(Server::start()).json("/reports/balance-history");
+    assert_eq!((&empty["intervals"], &empty["range_start"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn form_8949_is_laid_out_box_by_box() {
+    let books = Books::kept();
+    let form = books.json("/reports/form-8949?year=2024");
+    has_fields(&form, &["year", "fiat_currency", "algorithm", "timezone", "whole_dollars", "boxes"]);
+    has_exactly(
+        &form["boxes"][0],
+        "box term reporting total_proceeds_fiat total_cost_basis_fiat total_adjustment_fiat total_gain_fiat rows",
+    );
+    has_exactly(
+        &form["boxes"][0]["rows"][0],
+        "description date_acquired date_sold proceeds_fiat cost_basis_fiat code adjustment_fiat gain_fiat event_id lot_id",
+    );
+    let boxes = |form: &Value| -> Vec<String> {
+        form["boxes"].as_array().unwrap().iter().map(|of| of["box"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(boxes(&form), ["C", "F"]);
+    let header =
+        "box,description,date_acquired,date_sold,proceeds,cost_basis,code,adjustment,gain,event_id,lot_id\n";
+    let csv = books.get("/reports/form-8949?year=2024&format=csv").body;
+    let rows = "C,0.00500000 BTC,01/10/2024,06/01/2024,331.66,225.00,,0.00,106.66,c1.sell-1,c1.buy-2#0\n\
+        F,0.01000000 BTC,01/15/2023,06/01/2024,663.34,202.00,,0.00,461.34,c1.sell-1,c1.buy-1#0\n";
+    assert_eq!(csv, format!("{header}{rows}"));
+    let whole = books.get("/reports/form-8949?year=2025&format=csv&whole_dollars=true").body;
+    assert_eq!(
+        whole,
+        format!("{header}L,0.00101000 BTC,01/10/2024,02/01/2025,80,45,,0,35,c1.pay-1,c1.buy-2#0\n")
+    );
+    let told = |how: &str| boxes(&books.json(&format!("/reports/form-8949?year=2025&{how}={}", books.feed)));
+    assert_eq!((told("basis_reported"), told("proceeds_reported")), (vec!["J".into()], vec!["K".into()]));
+    assert_eq!(books.json("/reports/form-8949?year=2022")["boxes"], json!([]));
+
+    assert_eq!(books.send("PUT", "/settings", r#"{"fiat_currency":"EUR"}"#).status, 200);
+    books.process();
+    for format in ["json", "csv"] {
+        let path = format!("/reports/form-8949?year=2025&format={format}");
+        let refused = books.get(&path).is_problem(422, "wrong_currency");
+        assert!(refused["message"].as_str().unwrap().contains("kept in EUR"), "{refused}");
+    }
 }
 
 #[test]
@@ -200,6 +390,11 @@ fn an_etag_holds_until_the_book_or_the_question_changes() {
         "/reports/journal-entries?format=json",
         "/reports/open-lots",
         "/reports/tax-summary",
+        "/reports/tax-summary?year=2025",
+        "/reports/balance-sheet?as_of=2025-01-01",
+        "/reports/open-lots?as_of=2025-01-01",
+        "/reports/balance-history?end=2025-12-31",
+        "/reports/form-8949?year=2025",
     ] {
         let first = books.get(path);
         let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no etag")).to_owned();
@@ -266,6 +461,24 @@ fn questions_that_make_no_sense_are_refused_by_name() {
         ("/reports/balance-sheet?limit=many", "limit"),
         ("/reports/balance-sheet?start=2025-01-01", "start"),
         ("/reports/tax-summary?end=2025-01-01", "end"),
+        ("/reports/tax-summary?year=soon", "year"),
+        ("/reports/balance-sheet?as_of=soon", "as_of"),
+        ("/reports/portfolio-summary?as_of=2025-02-30", "as_of"),
+        ("/reports/capital-gains?as_of=2025-01-01", "as_of"),
+        ("/reports/capital-gains?rows=false", "rows"),
+        ("/reports/balance-history?interval=fortnight", "interval"),
+        ("/reports/balance-history?connection=mine", "connection"),
+        ("/reports/balance-history?asset=gold", "asset"),
+        ("/reports/balance-history?start=2025-02-01&end=2025-01-01", "end"),
+        ("/reports/balance-history?as_of=2025-01-01", "as_of"),
+        ("/reports/balance-history?interval=day&start=0001-01-01&end=2025-01-01", "interval"),
+        ("/reports/balance-history?format=csv&interval=hour&start=2020-01-01&end=2025-01-01", "interval"),
+        ("/reports/form-8949", "year"),
+        ("/reports/form-8949?year=40000", "year"),
+        ("/reports/form-8949?year=12025", "year"),
+        ("/reports/form-8949?year=2025&basis_reported=mine", "basis_reported"),
+        ("/reports/form-8949?year=2025&whole_dollars=maybe", "whole_dollars"),
+        ("/reports/form-8949?year=2025&interval=day", "interval"),
     ] {
         let problem = books.get(path).is_problem(422, "invalid_query");
         assert_eq!(problem["details"]["field"], field, "{path}");
@@ -274,6 +487,8 @@ fn questions_that_make_no_sense_are_refused_by_name() {
         let problem = books.get(path).is_problem(422, "no_csv");
         assert!(problem["message"].as_str().unwrap().contains("has no CSV form"), "{problem}");
     }
+    let both = format!("/reports/form-8949?year=2025&basis_reported={0}&proceeds_reported={0}", books.feed);
+    assert_eq!(books.get(&both).is_problem(422, "invalid_query")["details"]["field"], "proceeds_reported");
     let unknown = books.get("/reports/astrology").is_problem(404, "unknown_report");
     assert!(unknown["details"]["reports"].as_array().unwrap().contains(&json!("capital-gains")));
 }
@@ -282,9 +497,16 @@ fn questions_that_make_no_sense_are_refused_by_name() {
 fn nobody_else_gets_a_report() {
     let books = Books::kept();
     let eve = books.server.user("eve");
-    for report in
-        ["balance-sheet", "portfolio-summary", "capital-gains", "journal-entries", "open-lots", "tax-summary"]
-    {
+    for report in [
+        "balance-sheet",
+        "balance-history",
+        "portfolio-summary",
+        "capital-gains",
+        "journal-entries",
+        "open-lots",
+        "tax-summary",
+        "form-8949?year=2025",
+    ] {
         let path = format!("{}/reports/{report}", books.at);
         books.server.get(&path, &eve).is_problem(404, "not_found");
         books.server.get(&path, "").is_problem(401, "unauthenticated");

@@ -52,6 +52,12 @@ impl Timestamp {
         Some(Timestamp(instant.as_microsecond()))
     }
 
+    /// The nearest instant the calendar knows.
+    fn nearest_instant(self) -> jiff::Timestamp {
+        let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        self.instant().unwrap_or(end)
+    }
+
     fn instant(self) -> Result<jiff::Timestamp> {
         jiff::Timestamp::from_microsecond(self.0).map_err(|_| Error::TimeRange(self))
     }
@@ -64,6 +70,67 @@ impl fmt::Display for Timestamp {
             Ok(instant) => write!(f, "{instant}"),
             Err(_) => write!(f, "{}us", self.0),
         }
+    }
+}
+
+/// A civil day: days since 1970-01-01.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day(i32);
+
+/// 1970-01-01
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
+impl Day {
+    /// Before every day of the calendar.
+    pub const FIRST: Day = Day(i32::MIN);
+    /// After every day of the calendar.
+    pub const LAST: Day = Day(i32::MAX);
+
+    /// The number of `date`.
+    pub fn of(date: Date) -> Self {
+        // A calendar of 20 000 years has 7 million days.
+        Day(i32::try_from(date.duration_since(EPOCH).as_secs() / 86_400).unwrap_or_default())
+    }
+
+    /// Its date.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] for a number the calendar has no day for: no instant has it.
+    pub fn date(self) -> Result<Date> {
+        EPOCH.checked_add(self.0.days()).map_err(|_| Error::Corrupt(format!("there is no day {}", self.0)))
+    }
+
+    /// 4 bytes whose order is the order of days.
+    pub fn to_bytes(self) -> [u8; 4] {
+        ((self.0 as u32) ^ (1 << 31)).to_be_bytes()
+    }
+
+    /// Reads what [`Day::to_bytes`] wrote.
+    pub fn from_bytes(bytes: [u8; 4]) -> Self {
+        Day((u32::from_be_bytes(bytes) ^ (1 << 31)) as i32)
+    }
+
+    /// The day after; the last number there is has none and stays.
+    pub fn next(self) -> Self {
+        Day(self.0.saturating_add(1))
+    }
+}
+
+/// The instants a day has in a zone. The days of a zone follow each other without gap or overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalDay {
+    /// Which day.
+    pub day: Day,
+    /// Its first instant.
+    pub start: Timestamp,
+    /// Its last microsecond.
+    pub end: Timestamp,
+}
+
+impl LocalDay {
+    /// Whether `at` is on this day.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.start <= at && at <= self.end
     }
 }
 
@@ -90,6 +157,22 @@ impl Zone {
     /// The civil day of `at` in this zone.
     pub fn day(&self, at: Timestamp) -> Result<Date> {
         Ok(self.0.to_datetime(at.instant()?).date())
+    }
+
+    /// The day that began last at or before `at`. Where clocks were set back over midnight the hours that came twice
+    /// belong to the day that had begun, so that days follow each other; [`Zone::day`] says what the clock showed.
+    /// Instants outside the calendar belong to its first or last day.
+    pub fn local_day(&self, at: Timestamp) -> LocalDay {
+        let shown = self.0.to_datetime(at.nearest_instant()).date();
+        let begins = |date: Date| self.start_of(date).ok();
+        let later = shown.tomorrow().ok().filter(|next| begins(*next).is_some_and(|start| start <= at));
+        let date = later.unwrap_or(shown);
+        let next = date.tomorrow().ok().and_then(begins);
+        LocalDay {
+            day: Day::of(date),
+            start: begins(date).filter(|start| *start <= at).unwrap_or(Timestamp::MIN),
+            end: next.map_or(Timestamp::MAX, |next| Timestamp(next.0 - 1)),
+        }
     }
 
     /// [`is_long_term`] of the days of two instants. Asks the calendar only where the days could matter.
@@ -181,16 +264,17 @@ pub(crate) mod stored_date {
     }
 }
 
-/// Whether what was acquired on day `acquired` is held long-term when disposed of on day `disposed`.
-///
-/// Long from the day after the anniversary; what is bought on the last day of a month has its anniversary on the
-/// last day of that month a year later (Rev. Rul. 66-7).
+/// Whether what was acquired on day `acquired` is held long-term when disposed of on day `disposed`: from the day after the
+/// [`anniversary`].
 pub fn is_long_term(acquired: Date, disposed: Date) -> bool {
-    let Ok(mut anniversary) = acquired.checked_add(1.year()) else { return false };
-    if acquired == acquired.last_of_month() {
-        anniversary = anniversary.last_of_month();
-    }
-    disposed > anniversary
+    anniversary(acquired).is_some_and(|anniversary| disposed > anniversary)
+}
+
+/// The day a year after `acquired`; what is bought on the last day of a month has its anniversary on the last day of that
+/// month a year later (Rev. Rul. 66-7). `None` behind the end of the calendar.
+pub fn anniversary(acquired: Date) -> Option<Date> {
+    let anniversary = acquired.checked_add(1.year()).ok()?;
+    Some(if acquired == acquired.last_of_month() { anniversary.last_of_month() } else { anniversary })
 }
 
 #[cfg(test)]
@@ -261,6 +345,49 @@ mod tests {
         assert_eq!(berlin.parse("2024-07-01 12:30:00").unwrap().to_string(), "2024-07-01T10:30:00Z");
         assert_eq!(berlin.parse("2024-07-01T12:30:00+00:00").unwrap().to_string(), "2024-07-01T12:30:00Z");
         assert!(berlin.parse("yesterday").is_none());
+    }
+
+    #[test]
+    fn days_follow_each_other_in_every_zone() {
+        // Skipped days, clocks set back over midnight (St. John's until 2011), days that begin at one o'clock.
+        for (name, start) in [
+            ("Pacific/Apia", "2011-12-27"),
+            ("America/St_Johns", "2010-11-05"),
+            ("America/Sao_Paulo", "2017-10-12"),
+            ("America/New_York", "2025-03-07"),
+            ("UTC", "1969-12-30"),
+        ] {
+            let zone = Zone::named(name).unwrap();
+            let mut at = zone.parse(start).unwrap();
+            let stop = at.plus_hours(24 * 7);
+            let mut before = zone.local_day(at);
+            while at < stop {
+                let today = zone.local_day(at);
+                assert!(today.contains(at), "{name} {at}");
+                assert_eq!(today.start, zone.start_of(today.day.date().unwrap()).unwrap());
+                if today != before {
+                    assert!(today.day > before.day && today.start.as_micros() == before.end.as_micros() + 1);
+                }
+                before = today;
+                at = Timestamp::from_micros(at.as_micros() + 60_000_000);
+            }
+        }
+    }
+
+    #[test]
+    fn every_instant_has_a_day_and_days_sort() {
+        let zone = Zone::named("Asia/Tokyo").unwrap();
+        for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::from_micros(0)] {
+            assert!(zone.local_day(at).contains(at));
+        }
+        let days = ["0044-03-15", "1969-12-31", "1970-01-01", "2025-02-28"];
+        let days = days.map(|text| Day::of(text.parse().unwrap()));
+        for day in days {
+            assert_eq!(Day::from_bytes(day.to_bytes()), day);
+            assert_eq!(Day::of(day.date().unwrap()), day);
+            assert_eq!(Day::of(day.next().date().unwrap()), day.next());
+        }
+        assert!(days[1] < days[2] && days[1].to_bytes() < days[2].to_bytes());
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Story {
         let (all, mut csv) = (Range::default(), Vec::new());
         match what {
             "gains" => snapshot.capital_gains_csv(&all, &mut csv).unwrap(),
-            "lots" => snapshot.open_lots_csv(now(), &mut csv).unwrap(),
+            "lots" => snapshot.open_lots_csv(None, now(), &mut csv).unwrap(),
             "entries" => snapshot.journal_entries_csv(&all, &mut csv).unwrap(),
             _ => {
                 let mut text = String::from("event_id,reason\n");

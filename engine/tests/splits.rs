@@ -65,9 +65,9 @@ fn printed(book: &Book) -> String {
     let mut text = Vec::new();
     snapshot.journal_entries_csv(&all, &mut text).unwrap();
     snapshot.capital_gains_csv(&all, &mut text).unwrap();
-    snapshot.open_lots_csv(NOW, &mut text).unwrap();
+    snapshot.open_lots_csv(None, NOW, &mut text).unwrap();
     let (mut sheet, mut portfolio) =
-        (snapshot.balance_sheet(NOW).unwrap(), snapshot.portfolio_summary(NOW).unwrap());
+        (snapshot.balance_sheet(None, NOW).unwrap(), snapshot.portfolio_summary(None, NOW).unwrap());
     (sheet.head.book_version, portfolio.head.book_version) = (0, 0);
     let quarantined = snapshot.quarantined(None, 1_000).unwrap();
     format!("{}\n{sheet:#?}\n{portfolio:#?}\n{quarantined:#?}", String::from_utf8(text).unwrap())

@@ -29,6 +29,8 @@ pub(super) struct Names {
     connections: BTreeMap<ConnectionNo, ConnectionRef>,
     /// The currency of every value.
     pub(super) currency: Currency,
+    /// The zone of its days.
+    pub(super) zone: Zone,
     eras: Vec<Era>,
 }
 
@@ -38,8 +40,9 @@ impl Names {
         let settings = snapshot.booked_settings()?;
         let named = snapshot.connections()?.into_iter();
         let connections = named.map(|it| (it.no, ConnectionRef { id: it.id, label: it.label })).collect();
-        let eras = Era::all(&settings, &Zone::named(&settings.timezone)?)?;
-        Ok(Self { connections, currency: settings.fiat_currency, eras })
+        let zone = Zone::named(&settings.timezone)?;
+        let eras = Era::all(&settings, &zone)?;
+        Ok(Self { connections, currency: settings.fiat_currency, zone, eras })
     }
 
     /// The lot selection method in force at an instant.

@@ -5,7 +5,7 @@
 use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
 use nacre_engine::id::{ConnectionNo, EventKey};
-use nacre_engine::journal::{basis, disposal_basis, effects};
+use nacre_engine::journal::{basis, disposal_basis, disposal_value, effects};
 use nacre_engine::model::{
     Amount, BookedDisposal, BookedStep, LotEffect, LotKey, LotUse, OpenLot, Posting, RowStatus, Slice,
     UsePurpose, Valuation, ValueSource,
@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::event_body::{ConnectionRef, EventBody, Names};
+use super::explanation::{DisposalReason, SliceReason};
 use super::quarantine::Reason;
 
 /// An event with its entry and its explanation.
@@ -109,6 +110,8 @@ struct DisposalBody {
     cost_basis_fiat: String,
     /// Net proceeds less cost; zero where no gain is realised.
     realized_gain_fiat: String,
+    /// Why these lots, and why these proceeds.
+    reason: DisposalReason,
     /// The parts that single lots covered, in order of use.
     slices: Vec<SliceBody>,
 }
@@ -136,6 +139,8 @@ struct SliceBody {
     cost_basis_fiat: String,
     /// Its gain; zero where none is realised.
     realized_gain_fiat: String,
+    /// Why this cost, and why this term.
+    reason: SliceReason,
 }
 
 /// The rate behind an event's fair values.
@@ -160,7 +165,7 @@ impl EventDetailBody {
         let mut effects = Effects::of(&effects(&detail.view.key, row)?, names);
         effects.claim(&detail.view.key, &row.steps, names);
         let disposals = row.steps.iter().filter_map(|step| match step {
-            BookedStep::Disposed(disposal) => Some(disposal_body(disposal, detail.view.key.time, names)),
+            BookedStep::Disposed(disposal) => Some(disposal_body(disposal, detail, names)),
             _ => None,
         });
         let lines = detail.postings.iter().map(|(path, posting)| posting_body(path, posting, names));
@@ -271,11 +276,13 @@ fn pool_of(pool: Option<ConnectionNo>, names: &Names) -> Option<ConnectionRef> {
     pool.and_then(|no| names.connection(no))
 }
 
-fn disposal_body(disposal: &BookedDisposal, at: Timestamp, names: &Names) -> Result<DisposalBody> {
-    let cost = disposal_basis(disposal)?;
+fn disposal_body(disposal: &BookedDisposal, detail: &EventDetail, names: &Names) -> Result<DisposalBody> {
+    // What realises nothing leaves at its cost, whatever else a gift's basis could be.
+    let cost = if disposal.realises { disposal_basis(disposal)? } else { disposal_value(disposal)? };
     let net = disposal.gross.sub(disposal.fiat_fee)?;
     let gain = gain(disposal.realises, net, cost)?;
-    let slices = disposal.slices.iter().map(|slice| slice_body(slice, disposal.realises, names));
+    let at = detail.view.key.time;
+    let slices = disposal.slices.iter().map(|slice| slice_body(slice, disposal.realises, at, names));
     Ok(DisposalBody {
         connection: names.connection(disposal.connection),
         quantity: disposal.quantity.to_sat_text(),
@@ -288,13 +295,14 @@ fn disposal_body(disposal: &BookedDisposal, at: Timestamp, names: &Names) -> Res
         net_proceeds_fiat: names.fiat(net),
         cost_basis_fiat: names.fiat(cost),
         realized_gain_fiat: names.fiat(gain),
+        reason: DisposalReason::new(disposal, detail, names)?,
         slices: slices.collect::<Result<_>>()?,
     })
 }
 
-fn slice_body(slice: &Slice, realises: bool, names: &Names) -> Result<SliceBody> {
+fn slice_body(slice: &Slice, realises: bool, at: Timestamp, names: &Names) -> Result<SliceBody> {
     let net = slice.gross.sub(slice.fiat_fee)?;
-    let cost = basis(slice)?;
+    let cost = if realises { basis(slice)? } else { slice.used.cost };
     Ok(SliceBody {
         lot_id: slice.used.lot.lot_id(),
         acquired_at: slice.used.lot.acquired_at.to_string(),
@@ -306,6 +314,7 @@ fn slice_body(slice: &Slice, realises: bool, names: &Names) -> Result<SliceBody>
         net_proceeds_fiat: names.fiat(net),
         cost_basis_fiat: names.fiat(cost),
         realized_gain_fiat: names.fiat(gain(realises, net, cost)?),
+        reason: SliceReason::new(slice, realises, at, names)?,
     })
 }
 

@@ -36,8 +36,8 @@ async fn show(running: &Running, folder: &str) -> Result<(), Box<dyn Error>> {
     let demo = demo::open(running.state()).await.map_err(|problem| problem.message().to_owned())?;
     let at = now();
     let read = demo.access.read(move |book| {
-        let portfolio = book.portfolio_summary(at)?;
-        let years = book.tax_summary(at)?;
+        let portfolio = book.portfolio_summary(None, at)?;
+        let years = book.tax_summary(None, at)?;
         Ok::<_, nacre_engine::Error>((portfolio, years, book.connections()?.len(), book.totals()?.events))
     });
     let (portfolio, years, connections, events) =

@@ -36,7 +36,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 fn counts(report: &Verified) -> String {
-    let Verified { records, journal_rows, open_lots, waiting, problems: _ } = report;
+    let Verified { records, journal_rows, days, open_lots, waiting, problems: _ } = report;
     let waiting = if *waiting { "; some wait for the next process" } else { "" };
-    format!("{records} records, {journal_rows} journal rows, {open_lots} open lots{waiting}")
+    format!("{records} records, {journal_rows} journal rows, {days} days, {open_lots} open lots{waiting}")
 }

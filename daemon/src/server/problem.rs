@@ -66,6 +66,7 @@ codes! {
     ChainSourceUnavailable = 422 "chain_source_unavailable" "This kind of chain source is not available",
     InvalidRates = 422 "invalid_rates" "The rates cannot be imported",
     InvalidImport = 422 "invalid_import" "The file cannot be imported",
+    WrongCurrency = 422 "wrong_currency" "The book is kept in another currency",
     NoCsv = 422 "no_csv" "The report has no CSV form",
     ConnectionKindUnavailable = 422 "connection_kind_unavailable" "This kind of connection is not available",
     AmountOutOfRange = 422 "amount_out_of_range" "A number is out of range",

@@ -13,7 +13,7 @@ use crate::model::{
     Totals,
 };
 use crate::money::Rate;
-use crate::reports::{self, Header, Range, ReportContext};
+use crate::reports::{self, FormQuery, Header, HistoryQuery, Range, ReportContext};
 use crate::store::{Frozen, ReadStore};
 use crate::time::{Timestamp, Zone};
 
@@ -155,23 +155,33 @@ impl Snapshot {
         }))
     }
 
-    /// Balance sheet as of now.
-    pub fn balance_sheet(&self, now: Timestamp) -> Result<reports::BalanceSheet> {
-        let totals = self.totals()?;
-        self.with_context(|ctx| reports::balance_sheet(ctx, &totals, now))
+    /// Balance sheet as it stood at `as_of` (`None`: as it stands).
+    pub fn balance_sheet(&self, as_of: Option<Timestamp>, now: Timestamp) -> Result<reports::BalanceSheet> {
+        let totals = self.totals_at(as_of)?;
+        self.with_context(|ctx| reports::balance_sheet(ctx, &totals, as_of, now))
     }
 
-    /// Portfolio summary as of now.
-    pub fn portfolio_summary(&self, now: Timestamp) -> Result<reports::PortfolioSummary> {
-        let totals = self.totals()?;
-        let latest = self.latest_rate()?;
-        self.with_context(|ctx| reports::portfolio_summary(ctx, &totals, latest, now))
+    /// Portfolio summary as it stood at `as_of` (`None`: as it stands), valued at the last rate up to then.
+    pub fn portfolio_summary(
+        &self,
+        as_of: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<reports::PortfolioSummary> {
+        let totals = self.totals_at(as_of)?;
+        let rate = self.last_rate(as_of.unwrap_or(Timestamp::MAX))?;
+        self.with_context(|ctx| reports::portfolio_summary(ctx, &totals, rate, as_of, now))
     }
 
     /// Capital gains of a range.
     pub fn capital_gains(&self, range: &Range, now: Timestamp) -> Result<reports::CapitalGains> {
         let rows = self.journal(range)?;
         self.with_context(|ctx| reports::capital_gains(ctx, rows, range, now))
+    }
+
+    /// The sums of [`Snapshot::capital_gains`] without its rows, read from days.
+    pub fn capital_gains_sums(&self, range: &Range, now: Timestamp) -> Result<reports::CapitalGains> {
+        let sums = self.spans()?.sum(range)?;
+        self.with_context(|ctx| reports::capital_gains_sums(ctx, &sums, range, now))
     }
 
     /// Capital gains of a range as CSV, row by row.
@@ -192,22 +202,79 @@ impl Snapshot {
         self.with_context(|ctx| reports::journal_entries_csv(ctx, rows, range, out))
     }
 
-    /// Open lots as a report.
-    pub fn open_lots_report(&self, now: Timestamp) -> Result<reports::OpenLots> {
-        let lots = self.open_lots()?;
-        self.with_context(|ctx| reports::open_lots(ctx, lots, now))
+    /// Open lots as a report, as they stood at `as_of` (`None`: as they stand).
+    pub fn open_lots_report(&self, as_of: Option<Timestamp>, now: Timestamp) -> Result<reports::OpenLots> {
+        let lots = self.open_lots_at(as_of)?;
+        self.with_context(|ctx| reports::open_lots(ctx, lots, as_of, now))
     }
 
     /// Open lots as CSV.
-    pub fn open_lots_csv(&self, now: Timestamp, out: &mut dyn Write) -> Result<()> {
-        let lots = self.open_lots()?;
-        self.with_context(|ctx| reports::open_lots_csv(ctx, lots, now, out))
+    pub fn open_lots_csv(&self, as_of: Option<Timestamp>, now: Timestamp, out: &mut dyn Write) -> Result<()> {
+        let lots = self.open_lots_at(as_of)?;
+        self.with_context(|ctx| reports::open_lots_csv(ctx, lots, as_of.unwrap_or(now), out))
     }
 
-    /// Gains per tax year.
-    pub fn tax_summary(&self, now: Timestamp) -> Result<reports::TaxSummary> {
-        let rows = self.journal(&Range::default())?;
-        self.with_context(|ctx| reports::tax_summary(ctx, rows, now))
+    /// Gains, income and expenses per tax year, or of one year.
+    pub fn tax_summary(&self, year: Option<i16>, now: Timestamp) -> Result<reports::TaxSummary> {
+        let years = self.spans()?.years(year)?;
+        self.with_context(|ctx| reports::tax_summary(ctx, &years, now))
+    }
+
+    /// The spans a balance history has: from the first day of the books, or `start`, to `end`, or now.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for more than [`SPANS_MAX`](reports::SPANS_MAX).
+    pub fn history_spans(&self, query: &HistoryQuery, now: Timestamp) -> Result<Vec<Range>> {
+        let zone = Zone::named(&self.booked_settings()?.timezone)?;
+        let start = match query.range.start {
+            Some(start) => Some(start),
+            None => self.spans()?.begin()?,
+        };
+        let Some(start) = start else { return Ok(Vec::new()) };
+        query.interval.spans(&zone, start, query.range.end.unwrap_or(now))
+    }
+
+    /// Balances over time.
+    pub fn balance_history(
+        &self,
+        query: &HistoryQuery,
+        spans: &[Range],
+        now: Timestamp,
+    ) -> Result<reports::BalanceHistory> {
+        let mut source = self.spans()?;
+        self.with_context(|ctx| reports::balance_history(ctx, query, spans, &mut source, now))
+    }
+
+    /// Balances over time as CSV, span by span.
+    pub fn balance_history_csv(
+        &self,
+        query: &HistoryQuery,
+        spans: &[Range],
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let mut source = self.spans()?;
+        self.with_context(|ctx| reports::balance_history_csv(ctx, query, spans, &mut source, out))
+    }
+
+    /// The instants of the year of a Form 8949; refuses what has no such form.
+    ///
+    /// # Errors
+    /// As [`FormQuery::range`].
+    pub fn form_8949_range(&self, query: &FormQuery) -> Result<Range> {
+        let settings = self.booked_settings()?;
+        query.range(settings.fiat_currency, &Zone::named(&settings.timezone)?)
+    }
+
+    /// The layout of Form 8949.
+    pub fn form_8949(&self, query: &FormQuery, now: Timestamp) -> Result<reports::Form8949> {
+        let rows = self.journal(&self.form_8949_range(query)?)?;
+        self.with_context(|ctx| reports::form_8949(ctx, rows, query, now))
+    }
+
+    /// The layout of Form 8949 as CSV, box by box.
+    pub fn form_8949_csv(&self, query: &FormQuery, out: &mut dyn Write) -> Result<()> {
+        let range = self.form_8949_range(query)?;
+        self.with_context(|ctx| reports::form_8949_csv(ctx, || self.journal(&range), query, out))
     }
 
     /// The zone of the book.
@@ -215,10 +282,11 @@ impl Snapshot {
         Zone::named(&self.settings()?.timezone)
     }
 
-    fn latest_rate(&self) -> Result<Option<(Rate, Timestamp)>> {
+    /// The last price of bitcoin in the book's currency up to `at`, and its instant.
+    fn last_rate(&self, at: Timestamp) -> Result<Option<(Rate, Timestamp)>> {
         let mut store = self.store()?;
         let pair = format!("BTC-{}", store.booked_settings()?.fiat_currency);
-        Ok(store.rate_at(&pair, Timestamp::MAX)?.map(|(time, row)| (row.rate, time)))
+        Ok(store.rate_at(&pair, at)?.map(|(time, row)| (row.rate, time)))
     }
 
     pub(super) fn with_context<R>(&self, make: impl FnOnce(&ReportContext<'_>) -> Result<R>) -> Result<R> {

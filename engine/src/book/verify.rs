@@ -7,7 +7,7 @@ use crate::derive;
 use crate::error::{Error, Result};
 use crate::id::instant_bytes;
 use crate::store::{BlockMap, Readable, RecordKey, WriteStore, record_from_bytes};
-use crate::time::{Timestamp, Zone};
+use crate::time::{Day, Timestamp, Zone};
 
 /// What was verified, and everything that is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Verified {
     pub records: u64,
     /// Journal rows compared.
     pub journal_rows: u64,
+    /// Days compared.
+    pub days: u64,
     /// Open lots compared.
     pub open_lots: u64,
     /// Whether facts wait for the next process; then only rows before them are compared.
@@ -109,6 +111,16 @@ fn compare<T: Readable>(
     let end = mark.map(|mark| instant_bytes(mark).to_vec());
     report.journal_rows =
         compare_rows("journal", &mut stored.journal, &mut rebuilt.journal, end.as_deref(), report)?;
+    // The day of the mark is true only up to the mark.
+    let zone = Zone::named(&stored.booked_settings()?.timezone)?;
+    let day = mark.map(|mark| zone.local_day(mark).day.to_bytes());
+    report.days = compare_rows(
+        "days",
+        &mut stored.days,
+        &mut rebuilt.days,
+        day.as_ref().map(<[u8; 4]>::as_slice),
+        report,
+    )?;
     compare_rows("quarantine", &mut stored.quarantine, &mut rebuilt.quarantine, end.as_deref(), report)?;
     if mark.is_none() {
         compare_rows("reaches", &mut stored.reaches, &mut rebuilt.reaches, None, report)?;
@@ -120,6 +132,14 @@ fn compare<T: Readable>(
         }
     }
     Ok(())
+}
+
+/// What a row is called: the event its key ends in, or its day.
+fn shown(key: &[u8]) -> String {
+    match <[u8; 4]>::try_from(key).map(|day| Day::from_bytes(day).date()) {
+        Ok(Ok(date)) => date.to_string(),
+        _ => String::from_utf8_lossy(key.get(17..).unwrap_or_default()).into_owned(),
+    }
 }
 
 /// Compares two tables row by row up to `end`; returns how many rows were compared.
@@ -141,7 +161,7 @@ fn compare_rows<A: Readable, B: Readable>(
             (Some(a), Some(b)) if a == b => a.0.to_vec(),
             (a, b) => {
                 let first = [a, b].into_iter().flatten().map(|row| row.0).min().unwrap_or_default();
-                let shown = String::from_utf8_lossy(first.get(17..).unwrap_or_default()).into_owned();
+                let shown = shown(first);
                 report.note(format!("{table}: the row at {shown:?} differs from a rebuild"));
                 first.to_vec()
             }
@@ -149,5 +169,63 @@ fn compare_rows<A: Readable, B: Readable>(
         rows += 1;
         from = next;
         from.push(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::book::NewConnection;
+    use crate::model::{Rail, Settings};
+
+    const CSV: &str = "id,type,timestamp,amount_btc,fiat_value,fiat_currency\n\
+        b-1,buy,2024-03-01T23:30:00Z,1,100.00,USD\n\
+        s-1,sell,2024-03-01T23:50:00Z,0.5,80.00,USD\n\
+        s-2,sell,2024-03-02T00:10:00Z,0.25,40.00,USD\n";
+
+    fn kept() -> Book {
+        let book = Book::in_memory().unwrap();
+        let now = Timestamp::from_secs(0);
+        let (id, label, kind, config) = ("1".into(), "Broker".into(), "Custom".into(), String::new());
+        book.add_connection(now, NewConnection { id, label, kind, rail: Rail::Managed, config }).unwrap();
+        book.import_plain(now, crate::id::ConnectionNo(1), CSV.as_bytes(), false).unwrap();
+        book.process(now, false, &|| false).unwrap();
+        book
+    }
+
+    /// Changes the days of `book` behind the back of the machine.
+    fn tamper(book: &Book, change: impl FnOnce(&mut WriteStore<'_>) -> Result<()>) -> Vec<String> {
+        book.write(|store| change(store).map(Some)).unwrap();
+        book.verify().unwrap().problems
+    }
+
+    #[test]
+    fn days_are_compared_like_every_derived_row() {
+        let book = kept();
+        let verified = book.verify().unwrap();
+        assert_eq!((verified.days, verified.journal_rows, verified.problems), (2, 3, Vec::new()));
+        let second = Day::of("2024-03-02".parse().unwrap());
+        let problems = tamper(&book, |store| {
+            let mut day = store.day(second)?.unwrap();
+            day.sales.values_mut().for_each(|sales| sales.short.cost += 1);
+            store.put_day(second, &day)
+        });
+        assert_eq!(problems, ["days: the row at \"2024-03-02\" differs from a rebuild"]);
+        let problems = tamper(&book, |store| store.put_day(second, &Default::default()));
+        assert_eq!(problems, ["days: the row at \"2024-03-02\" differs from a rebuild"]);
+    }
+
+    #[test]
+    fn another_zone_cuts_the_days_anew() {
+        let book = kept();
+        let now = Timestamp::from_secs(0);
+        book.set_settings(now, &Settings { timezone: "Etc/GMT-1".into(), ..Settings::default() }).unwrap();
+        book.process(now, false, &|| false).unwrap();
+        let verified = book.verify().unwrap();
+        assert_eq!((verified.days, verified.problems), (1, Vec::new()));
+        book.remove_connection(now, crate::id::ConnectionNo(1)).unwrap();
+        book.process(now, false, &|| false).unwrap();
+        assert_eq!(book.verify().unwrap().days, 0, "a day on which nothing happened any more is gone");
     }
 }

@@ -10,6 +10,7 @@ use super::reach::Reaches;
 use super::rewind::rewind;
 use super::scan::Scan;
 use super::section104::{self, first_affected};
+use super::sums::Sums;
 use super::switch::Switch;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventKey, instant_bytes, instant_from_bytes};
@@ -62,7 +63,7 @@ pub(crate) fn process(
             lot_scope: settings.lot_scope,
             ahead: None,
         },
-        totals,
+        sums: Sums::over(totals, &zone),
         diff,
         reaches: Reaches::new(Era::all(&settings, &zone)?),
         limits: store.limits()?,
@@ -87,7 +88,7 @@ pub(crate) fn process(
 /// One process.
 pub(super) struct Run<'a> {
     pub booker: Booker<'a>,
-    pub totals: Totals,
+    pub sums: Sums<'a>,
     /// Keeps the gains per year meanwhile, and what differs.
     pub diff: Diff<'a>,
     pub reaches: Reaches,
@@ -119,13 +120,13 @@ impl Run<'_> {
             // From nothing: rows may not even be undone, since a rail they were posted to may have changed or gone.
             self.diff.all_old(store)?;
             store.clear_derived()?;
-            self.totals = Totals::default();
+            self.sums.clear();
             self.limits = Limits::default();
         }
         let booked = store.booked_settings()?;
         let booked = Era::all(&booked, &Zone::named(&booked.timezone)?)?;
         let mut old = Pools::new(booked.last().map_or(self.booker.settings.method, |era| era.method));
-        if rewind(store, &mut self.totals, &mut old, at, self.booker.rails, &booked, &mut self.diff)? > 0 {
+        if rewind(store, &mut self.sums, &mut old, at, self.booker.rails, &booked, &mut self.diff)? > 0 {
             self.reaches.cut(store, at)?;
         }
         old.finish(store)?;
@@ -168,7 +169,7 @@ impl Run<'_> {
 
     /// Puts an era in force; where the scope changes, that is rows of its own.
     fn begin(&mut self, store: &mut WriteStore<'_>, era: &Era) -> Result<()> {
-        let mut switch = Switch::into(store, &mut self.booker, &self.totals, era)?;
+        let mut switch = Switch::into(store, &mut self.booker, &mut self.sums, era)?;
         while let Some((key, row)) = switch.next(store, &mut self.booker)? {
             self.replayed += 1;
             self.entries += u64::from(row.status == RowStatus::Booked);
@@ -194,72 +195,58 @@ impl Run<'_> {
         Ok((key, row))
     }
 
-    /// Adds a booked row to the totals. A row they have no room for is set aside, so that it cannot stop the others.
+    /// Adds a booked row to the sums. A row they have no room for is set aside, so that it cannot stop the others.
     pub fn add(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: JournalRow) -> Result<JournalRow> {
-        let Admitted { fits, near } = admit(&mut self.totals, &row, self.booker.rails)?;
-        self.limits.near |= near;
-        if fits { Ok(row) } else { self.set_aside(store, key, row) }
-    }
-
-    fn set_aside(
-        &mut self,
-        store: &mut WriteStore<'_>,
-        key: &EventKey,
-        row: JournalRow,
-    ) -> Result<JournalRow> {
+        if self.admit(store, key, &row)? {
+            return Ok(row);
+        }
         self.limits.near = true;
         self.booker.pools.undo(store, &effects(key, &row)?)?;
         let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
         let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
-        apply(&mut self.totals, &row, &[], Sign::Add)?;
-        Ok(row)
+        match self.sums.add(store, key.time, &row, &[])? {
+            true => Ok(row),
+            false => Err(Error::Overflow("number of events")),
+        }
     }
 
-    fn finish(mut self, store: &mut WriteStore<'_>) -> Result<(Outcome, Effect)> {
+    /// Adds a row to sums that have room for it; says whether they had. If not, they are as they were.
+    pub fn admit(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: &JournalRow) -> Result<bool> {
+        self.limits.near |= near_limits(self.sums.totals(), row);
+        match postings(row, self.booker.rails) {
+            Ok(lines) => self.sums.add(store, key.time, row, &lines),
+            Err(Error::Overflow(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn finish(self, store: &mut WriteStore<'_>) -> Result<(Outcome, Effect)> {
         let settings = self.booker.settings;
         self.booker.pools.finish(store)?;
         self.reaches.finish(store)?;
-        conserved(&self.totals, settings)?;
         let (years, effect) = self.diff.finish();
         let currencies = (store.booked_settings()?.fiat_currency, settings.fiat_currency);
-        self.totals.years = years;
-        store.set_totals(&self.totals)?;
+        let totals = self.sums.finish(store, years)?;
+        conserved(&totals, settings)?;
         store.set_limits(&self.limits)?;
         store.set_booked_settings(settings)?;
         store.set_clean()?;
         let outcome = Outcome {
-            events_total: self.totals.events,
+            events_total: totals.events,
             events_replayed: self.replayed,
             entries_written: self.entries,
-            quarantined: self.totals.quarantined,
+            quarantined: totals.quarantined,
             book_version: store.version()?,
         };
         Ok((outcome, Effect { currencies: Some(currencies), ..effect }))
     }
 }
 
-/// Whether totals took a row up.
-pub(super) struct Admitted {
-    /// If not, they are as they were.
-    pub fits: bool,
-    /// Whether a sum came near its limits.
-    near: bool,
-}
-
-/// Adds a row to totals that have room for it.
-pub(super) fn admit(totals: &mut Totals, row: &JournalRow, rails: Rails<'_>) -> Result<Admitted> {
-    let lines = match postings(row, rails) {
-        Err(Error::Overflow(_)) => return Ok(Admitted { fits: false, near: true }),
-        lines => lines?,
-    };
-    let before = near_limits(totals, row).then(|| totals.clone());
-    let near = before.is_some();
-    match (apply(totals, row, &lines, Sign::Add), before) {
-        (Err(Error::Overflow(_)), Some(before)) => {
-            *totals = before;
-            Ok(Admitted { fits: false, near })
-        }
-        (added, _) => added.map(|()| Admitted { fits: true, near }),
+/// Adds a row to totals that have room for it; says whether they had. If not, they are as they were.
+pub(super) fn admit(totals: &mut Totals, row: &JournalRow, rails: Rails<'_>) -> Result<bool> {
+    match postings(row, rails).and_then(|_| apply(totals, row, Sign::Add)) {
+        Err(Error::Overflow(_)) => Ok(false),
+        added => added.map(|()| true),
     }
 }
 

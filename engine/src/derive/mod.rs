@@ -18,6 +18,7 @@ mod reach;
 mod rewind;
 mod scan;
 mod section104;
+mod sums;
 mod switch;
 mod touch;
 mod value;

@@ -11,7 +11,7 @@ use super::scan::Scan;
 use super::touch::{Touch, touches};
 use crate::error::{Error, Result};
 use crate::id::{EventKey, instant_bytes};
-use crate::journal::{Sign, apply, effects, postings};
+use crate::journal::{effects, postings};
 use crate::model::{Event, JournalRow};
 use crate::store::{Span, WriteStore};
 use crate::time::Timestamp;
@@ -145,7 +145,7 @@ fn rows_worth_patching(run: &Run<'_>, store: &mut WriteStore<'_>, after: Timesta
     let last = store.previous_journal(None)?.map_or(after, |(key, _)| key.time).as_micros();
     let (whole, follows) = (last.saturating_sub(first), last.saturating_sub(after.as_micros()));
     let most = i128::from(follows) * 4 > i128::from(whole) * 3;
-    Ok(if most { run.totals.events / 64 + 1_000 } else { u64::MAX })
+    Ok(if most { run.sums.totals().events / 64 + 1_000 } else { u64::MAX })
 }
 
 /// Finds the events of rows that ascend.
@@ -210,12 +210,14 @@ fn replace(
     // Most rows differ in their lots alone.
     let (before, lines) = if before == lines { (Vec::new(), Vec::new()) } else { (before, lines) };
     if let Some(old) = &old {
-        apply(&mut run.totals, old, &before, Sign::Remove)?;
+        run.sums.remove(store, key.time, old, &before)?;
         run.diff.old(key, old)?;
     }
     match (&old, &new) {
         (old, Some(new)) => {
-            apply(&mut run.totals, new, &lines, Sign::Add)?;
+            if !run.sums.add(store, key.time, new, &lines)? {
+                return Err(Error::Overflow("sums"));
+            }
             run.diff.new_row(key, new)?;
             store.replace_journal_row(key, old.as_ref(), new)?;
             run.reaches.walk(key, new, &touches(new)?);

@@ -286,7 +286,7 @@ impl Pools {
                 }
                 LotEffect::Used { slice, .. } => {
                     self.hold(store, slice.lot.pool, slice.quantity, slice.cost)?;
-                    let lot = self.kept(before(slice)?);
+                    let lot = self.kept(slice.before()?);
                     self.put(store, &lot)?;
                 }
                 LotEffect::CostAdded { lot, cost, loss_cost, .. } => {
@@ -347,21 +347,6 @@ impl Pools {
         self.held.insert(pool, held);
         Ok(held)
     }
-}
-
-/// A lot as it stood before a slice was taken from it.
-pub(super) fn before(slice: &LotUse) -> Result<OpenLot> {
-    let LotUse { lot, quantity, cost, loss_cost, left } = slice;
-    let key = lot.clone();
-    let Some(left) = left else {
-        return Ok(OpenLot { key, quantity: *quantity, cost: *cost, loss_cost: *loss_cost });
-    };
-    let loss_cost = match (*loss_cost, left.loss_cost) {
-        (Some(taken), Some(kept)) => Some(kept.add(taken)?),
-        _ => None,
-    };
-    let (quantity, cost) = (left.quantity.add(*quantity)?, left.cost.add(*cost)?);
-    Ok(OpenLot { key, quantity, cost, loss_cost })
 }
 
 fn not_open(key: &LotKey) -> Error {

@@ -2,19 +2,20 @@
 
 use super::diff::Diff;
 use super::pools::Pools;
+use super::sums::Sums;
 use crate::error::Result;
 use crate::id::instant_from_bytes;
-use crate::journal::{Sign, apply, effects, postings};
-use crate::model::{Era, EventKind, Totals};
+use crate::journal::{effects, postings};
+use crate::model::{Era, EventKind};
 use crate::normalise::Rails;
 use crate::store::WriteStore;
 use crate::time::Timestamp;
 
-/// Removes every journal row at and behind the ordered bytes `at`, with its lot effects and its part of the totals, back
+/// Removes every journal row at and behind the ordered bytes `at`, with its lot effects and its part of the sums, back
 /// through the `eras` it was made in. Answers how many.
 pub(super) fn rewind(
     store: &mut WriteStore<'_>,
-    totals: &mut Totals,
+    sums: &mut Sums<'_>,
     pools: &mut Pools,
     at: &[u8],
     rails: Rails<'_>,
@@ -23,8 +24,8 @@ pub(super) fn rewind(
 ) -> Result<u64> {
     if store.next_journal(&[])?.is_none_or(|(first, _)| first.to_bytes().as_slice() >= at) {
         // Nothing stays: undoing row by row would end in the same empty tables.
-        let removed = totals.events;
-        *totals = Totals::default();
+        let removed = sums.totals().events;
+        sums.clear();
         diff.all_old(store)?;
         store.clear_derived()?;
         return Ok(removed);
@@ -41,7 +42,7 @@ pub(super) fn rewind(
         // While lots change pools, none is ranked.
         pools.rank(store, row.kind != EventKind::LotAllocation && pools.method.ranks())?;
         pools.undo(store, &effects(&key, &row)?)?;
-        apply(totals, &row, &postings(&row, rails)?, Sign::Remove)?;
+        sums.remove(store, key.time, &row, &postings(&row, rails)?)?;
         diff.old(&key, &row)?;
         store.remove_journal_row(&key, &row)?;
         removed += 1;

@@ -17,7 +17,7 @@ use super::advance::{Run, admit};
 use super::scan::Scan;
 use crate::error::{Error, Result};
 use crate::id::{EventKey, instant_bytes};
-use crate::journal::{Numbers, Sign, apply, opened_key, postings};
+use crate::journal::{Numbers, Sign, apply, opened_key};
 use crate::lots::{Cut, Matcher, Part, Take, apportion, cost_share, cut, first_match, last_match};
 use crate::model::{
     BookedDisposal, BookedStep, JournalRow, LotKey, LotUse, Method, OpenLot, PoolCost, Quarantine, RowStatus,
@@ -74,7 +74,7 @@ pub(super) fn replay(
     scan: &mut Scan,
     start: Timestamp,
 ) -> Result<()> {
-    let mut ahead = run.totals.clone();
+    let mut ahead = run.sums.totals().clone();
     (ahead.open_cost, ahead.gains.cost) = (Fiat::ZERO, Fiat::ZERO);
     run.booker.ahead = Some(ahead.open_quantity);
     let claims = claims_before(store, run.booker.zone, start)?;
@@ -124,20 +124,19 @@ impl Replay<'_, '_> {
 
     /// Sets a row aside that the books have no room for: then its costs have room wherever they end up.
     fn admit(&mut self, row: JournalRow, held_before: Option<Msats>) -> Result<JournalRow> {
-        let fits = admit(&mut self.ahead, &row, self.run.booker.rails)?.fits;
+        let fits = admit(&mut self.ahead, &row, self.run.booker.rails)?;
         let limit = i128::from(i64::MAX);
         if fits && self.ahead.acquired.quantity <= limit && self.ahead.acquired.cost <= limit {
             return Ok(row);
         }
         if fits {
-            let lines = postings(&row, self.run.booker.rails)?;
-            apply(&mut self.ahead, &row, &lines, Sign::Remove)?;
+            apply(&mut self.ahead, &row, Sign::Remove)?;
         }
         self.run.limits.near = true;
         self.run.booker.ahead = held_before;
         let status = RowStatus::Quarantined(Quarantine::AmountOutOfRange);
         let row = JournalRow { status, steps: Vec::new(), valuation: None, ..row };
-        apply(&mut self.ahead, &row, &[], Sign::Add)?;
+        apply(&mut self.ahead, &row, Sign::Add)?;
         Ok(row)
     }
 
@@ -188,7 +187,7 @@ impl Replay<'_, '_> {
                     _ => {}
                 }
             }
-            if !admit(&mut self.run.totals, &row, self.run.booker.rails)?.fits {
+            if !self.run.admit(store, &key, &row)? {
                 return Err(Error::Corrupt(format!("{} has no room after it was valued", key.id)));
             }
             self.run.diff.new_row(&key, &row)?;

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::booking::Booker;
+use super::sums::Sums;
 use crate::error::{Error, Result};
 use crate::id::{ConnectionNo, EventId, EventKey, Rank};
 use crate::journal::{Numbers, arrived};
@@ -72,7 +73,7 @@ impl<'a> Switch<'a> {
     pub fn into(
         store: &mut WriteStore<'_>,
         booker: &mut Booker<'_>,
-        totals: &Totals,
+        sums: &mut Sums<'_>,
         era: &'a Era,
     ) -> Result<Self> {
         let mut switch = Switch { era, rows: 0, stage: Stage::Done, due: BTreeMap::new() };
@@ -83,7 +84,7 @@ impl<'a> Switch<'a> {
         booker.pools.rank(store, false)?;
         switch.stage = Stage::Rule { dealt: false };
         if era.lot_scope == LotScope::Connection {
-            switch.due = balances(totals);
+            switch.due = balances(sums.settled(store)?);
             if !era.allocation.is_empty() {
                 switch.stage = switch.named(store)?;
             }

@@ -1,6 +1,5 @@
 //! What a journal row says of the lots it took from: how each stood before, and how it was left.
 
-use super::pools::before;
 use crate::error::Result;
 use crate::journal::carried;
 use crate::model::{BookedStep, JournalRow, Left, LotKey, LotUse, OpenLot};
@@ -47,7 +46,7 @@ pub(super) fn touches(row: &JournalRow) -> Result<Vec<Touch>> {
 }
 
 fn used(slice: &LotUse) -> Result<Touch> {
-    Ok(Touch { raw: slice.lot.to_bytes(), before: before(slice)?, left: slice.left })
+    Ok(Touch { raw: slice.lot.to_bytes(), before: slice.before()?, left: slice.left })
 }
 
 /// A lot that holds so much.

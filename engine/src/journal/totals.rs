@@ -1,6 +1,7 @@
-//! [`apply`]: adds or exactly removes what one row contributes to the running [`Totals`].
+//! [`apply`]: adds or exactly removes what one row contributes to the running [`Totals`]; [`settle`]: what one day does.
 //!
-//! Invariant: adding a row and removing it again leaves the totals as they were, bit for bit. Refuses to remove what
+//! Accounts are posted to by the day ([`apply_to_day`](super::apply_to_day)) and reach the totals when the day is
+//! settled. Invariant: adding and removing again leaves the totals as they were, bit for bit. Refuses to remove what
 //! was never added where that shows (a count or a column below zero).
 
 use std::collections::btree_map::Entry;
@@ -9,8 +10,8 @@ use super::basis::disposal_basis;
 use super::flows::flow;
 use crate::error::{Error, Result};
 use crate::model::{
-    Account, AccountTotal, Amount, Asset, BookedDisposal, BookedStep, GainTotals, JournalRow, Posting,
-    RowStatus, Totals,
+    AccountTotal, AcquiredTotals, BookedDisposal, BookedStep, DayTotals, GainTotals, JournalRow, RowStatus,
+    Totals,
 };
 use crate::money::{Fiat, Msats};
 
@@ -23,35 +24,64 @@ pub enum Sign {
     Remove,
 }
 
-/// Adds (or removes) `row` and its `postings` to `totals`. After an error the totals are to be thrown away.
+/// Adds (or removes) `row` to all of `totals` but the accounts. After an error they are as they were.
 ///
 /// # Errors
 /// [`Error::Overflow`] when a sum leaves its range, [`Error::Corrupt`] when something is removed that is not there.
-pub fn apply(totals: &mut Totals, row: &JournalRow, postings: &[Posting], sign: Sign) -> Result<()> {
-    totals.events = sign.count(totals.events)?;
+pub fn apply(totals: &mut Totals, row: &JournalRow, sign: Sign) -> Result<()> {
+    let mut gains = totals.gains;
+    for step in &row.steps {
+        if let BookedStep::Disposed(disposal) = step
+            && disposal.realises
+        {
+            realise(&mut gains, disposal, sign)?;
+        }
+    }
+    let mut open = (totals.open_quantity, totals.open_cost);
+    // Removing passes through the sums that adding passed through, in reverse: what had room once has room again.
+    match sign {
+        Sign::Add => row.steps.iter().try_for_each(|step| change(&mut open, step, sign))?,
+        Sign::Remove => row.steps.iter().rev().try_for_each(|step| change(&mut open, step, sign))?,
+    }
+    let mut acquired = totals.acquired;
+    row.steps.iter().try_for_each(|step| acquire(&mut acquired, step, sign))?;
+    let events = sign.count(totals.events)?;
     match row.status {
         RowStatus::Booked => {}
         RowStatus::Quarantined(_) => totals.quarantined = sign.count(totals.quarantined)?,
         RowStatus::Excluded => totals.excluded = sign.count(totals.excluded)?,
     }
-    postings.iter().try_for_each(|posting| post(totals, posting, sign))?;
-    for step in &row.steps {
-        flow(&mut totals.pools, step, sign)?;
-        if let BookedStep::Disposed(disposal) = step
-            && disposal.realises
-        {
-            realise(&mut totals.gains, disposal, sign)?;
+    row.steps.iter().try_for_each(|step| flow(&mut totals.pools, step, sign))?;
+    totals.events = events;
+    totals.gains = gains;
+    totals.acquired = acquired;
+    (totals.open_quantity, totals.open_cost) = open;
+    Ok(())
+}
+
+/// Adds (or removes) what `day` posted to the accounts of `totals`. After an error the totals are to be thrown away.
+///
+/// # Errors
+/// As [`apply`].
+pub fn settle(totals: &mut Totals, day: &DayTotals, sign: Sign) -> Result<()> {
+    for (place, movement) in &day.accounts {
+        let mut entry = match totals.accounts.entry(*place) {
+            Entry::Vacant(vacant) => vacant.insert_entry(AccountTotal::default()),
+            Entry::Occupied(occupied) => occupied,
+        };
+        let total = entry.get_mut();
+        total.debit = sign.column(total.debit, movement.debit)?;
+        total.credit = sign.column(total.credit, movement.credit)?;
+        // An account nothing was ever posted to and one everything was removed from are the same account.
+        if *total == AccountTotal::default() {
+            entry.remove();
         }
     }
-    // Removing passes through the sums that adding passed through, in reverse: what had room once has room again.
-    match sign {
-        Sign::Add => row.steps.iter().try_for_each(|step| open(totals, step, sign)),
-        Sign::Remove => row.steps.iter().rev().try_for_each(|step| open(totals, step, sign)),
-    }
+    Ok(())
 }
 
 impl Sign {
-    fn count(self, count: u64) -> Result<u64> {
+    pub(super) fn count(self, count: u64) -> Result<u64> {
         let changed = match self {
             Sign::Add => count.checked_add(1),
             Sign::Remove => count.checked_sub(1),
@@ -59,11 +89,18 @@ impl Sign {
         changed.ok_or_else(missing)
     }
 
-    fn column(self, column: i128, units: i128) -> Result<i128> {
+    /// A sum of amounts that may be negative.
+    pub(super) fn sum(self, sum: i128, units: i128) -> Result<i128> {
         let changed = match self {
-            Sign::Add => column.checked_add(units).ok_or(Error::Overflow("account total"))?,
-            Sign::Remove => column.checked_sub(units).ok_or(Error::Overflow("account total"))?,
+            Sign::Add => sum.checked_add(units),
+            Sign::Remove => sum.checked_sub(units),
         };
+        changed.ok_or(Error::Overflow("sum of a day"))
+    }
+
+    /// A sum of amounts that are not negative.
+    pub(super) fn column(self, column: i128, units: i128) -> Result<i128> {
+        let changed = self.sum(column, units)?;
         if changed < 0 { Err(missing()) } else { Ok(changed) }
     }
 
@@ -81,7 +118,7 @@ impl Sign {
         }
     }
 
-    fn opposite(self) -> Sign {
+    pub(super) fn opposite(self) -> Sign {
         match self {
             Sign::Add => Sign::Remove,
             Sign::Remove => Sign::Add,
@@ -89,31 +126,8 @@ impl Sign {
     }
 }
 
-fn missing() -> Error {
+pub(super) fn missing() -> Error {
     Error::Corrupt("running totals lack a row that is being removed".into())
-}
-
-fn post(totals: &mut Totals, posting: &Posting, sign: Sign) -> Result<()> {
-    let (asset, units) = match posting.amount {
-        Amount::Btc(quantity) => (Asset::Btc, i128::from(quantity.get())),
-        Amount::Fiat(currency, amount) => (Asset::Fiat(currency), i128::from(amount.get())),
-    };
-    let key: (Account, Asset) = (posting.account, asset);
-    let mut entry = match totals.accounts.entry(key) {
-        Entry::Vacant(vacant) => vacant.insert_entry(AccountTotal::default()),
-        Entry::Occupied(occupied) => occupied,
-    };
-    let total = entry.get_mut();
-    if units >= 0 {
-        total.debit = sign.column(total.debit, units)?;
-    } else {
-        total.credit = sign.column(total.credit, -units)?;
-    }
-    // An account nothing was ever posted to and one everything was removed from are the same account.
-    if *total == AccountTotal::default() {
-        entry.remove();
-    }
-    Ok(())
 }
 
 fn realise(gains: &mut GainTotals, disposal: &BookedDisposal, sign: Sign) -> Result<()> {
@@ -125,15 +139,11 @@ fn realise(gains: &mut GainTotals, disposal: &BookedDisposal, sign: Sign) -> Res
     Ok(())
 }
 
-/// What a step opens and uses up. A move between pools and a carried cost leave the sums as they are.
-fn open(totals: &mut Totals, step: &BookedStep, sign: Sign) -> Result<()> {
-    let (quantity, cost, sign) = match step {
-        BookedStep::Acquired { quantity, lot, .. } => {
-            let one = if sign == Sign::Add { 1 } else { -1 };
-            totals.acquired.quantity += one * i128::from(quantity.get());
-            totals.acquired.cost += one * i128::from(lot.cost.get());
-            (*quantity, lot.cost, sign)
-        }
+/// What a step opens (or, with the sign turned, uses up). A move between pools and a carried cost leave the sums as
+/// they are.
+pub(super) fn opened(step: &BookedStep, sign: Sign) -> Result<(Msats, Fiat, Sign)> {
+    Ok(match step {
+        BookedStep::Acquired { quantity, lot, .. } => (*quantity, lot.cost, sign),
         BookedStep::Disposed(disposal) => {
             let cost = Fiat::sum(disposal.slices.iter().map(|slice| slice.used.cost))?;
             (disposal.quantity.add(disposal.fee)?, cost, sign.opposite())
@@ -142,10 +152,23 @@ fn open(totals: &mut Totals, step: &BookedStep, sign: Sign) -> Result<()> {
         BookedStep::Moved { .. }
         | BookedStep::Dealt { .. }
         | BookedStep::FiatFee { .. }
-        | BookedStep::FiatTraded { .. } => return Ok(()),
-    };
-    totals.open_quantity = sign.btc(totals.open_quantity, quantity)?;
-    totals.open_cost = sign.fiat(totals.open_cost, cost)?;
+        | BookedStep::FiatTraded { .. } => (Msats::ZERO, Fiat::ZERO, sign),
+    })
+}
+
+/// Adds what a step acquires to `acquired`.
+pub(super) fn acquire(acquired: &mut AcquiredTotals, step: &BookedStep, sign: Sign) -> Result<()> {
+    if let BookedStep::Acquired { quantity, lot, .. } = step {
+        acquired.quantity = sign.sum(acquired.quantity, quantity.get().into())?;
+        acquired.cost = sign.sum(acquired.cost, lot.cost.get().into())?;
+    }
+    Ok(())
+}
+
+/// Changes quantity and cost of the open lots.
+fn change(open: &mut (Msats, Fiat), step: &BookedStep, sign: Sign) -> Result<()> {
+    let (quantity, cost, sign) = opened(step, sign)?;
+    *open = (sign.btc(open.0, quantity)?, sign.fiat(open.1, cost)?);
     Ok(())
 }
 
@@ -155,12 +178,20 @@ mod tests {
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::journal::postings;
     use crate::journal::samples::{any_row, booked, disposal, no, opening, rail, usd};
-    use crate::model::Counter;
+    use crate::journal::{apply_to_day, postings};
+    use crate::model::{Account, Asset, Counter};
+
+    /// The row alone, as a day of its own.
+    fn day(row: &JournalRow) -> DayTotals {
+        let mut day = DayTotals::default();
+        apply_to_day(&mut day, row, &postings(row, &rail).unwrap(), Sign::Add).unwrap();
+        day
+    }
 
     fn change(totals: &mut Totals, row: &JournalRow, sign: Sign) {
-        apply(totals, row, &postings(row, &rail).unwrap(), sign).unwrap();
+        apply(totals, row, sign).unwrap();
+        settle(totals, &day(row), sign).unwrap();
     }
 
     #[test]
@@ -185,9 +216,9 @@ mod tests {
             quantity: Msats::new(5),
             slices: vec![],
         }]);
-        let mut totals = Totals { events: 1, ..Totals::default() };
-        let lines = postings(&row, &rail).unwrap();
-        assert!(matches!(apply(&mut totals, &row, &lines, Sign::Remove), Err(Error::Corrupt(_))));
+        let mut totals = Totals::default();
+        assert!(matches!(apply(&mut totals, &row, Sign::Remove), Err(Error::Corrupt(_))));
+        assert!(matches!(settle(&mut totals, &day(&row), Sign::Remove), Err(Error::Corrupt(_))));
     }
 
     #[test]
@@ -208,6 +239,25 @@ mod tests {
         change(&mut totals, &came, Sign::Remove);
         change(&mut totals, &came, Sign::Remove);
         assert_eq!(totals, Totals::default());
+    }
+
+    #[test]
+    fn a_row_without_room_leaves_everything_as_it_was() {
+        let mut totals = Totals::default();
+        totals.gains.quantity = Msats::new(7);
+        totals.open_cost = Fiat::new(i64::MAX);
+        let before = totals.clone();
+        let bought = BookedStep::Acquired {
+            connection: no(1),
+            quantity: Msats::new(9),
+            counter: Counter::IncomeExternal,
+            value: usd(6),
+            paid: None,
+            lot: opening(6),
+        };
+        let row = booked(vec![BookedStep::Disposed(Box::new(disposal(1, 10, 0))), bought.clone(), bought]);
+        assert!(matches!(apply(&mut totals, &row, Sign::Add), Err(Error::Overflow(_))));
+        assert_eq!(totals, before);
     }
 
     proptest! {

@@ -197,6 +197,26 @@ pub struct LotUse {
     pub left: Option<Left>,
 }
 
+impl LotUse {
+    /// The lot as it stood before the slice was taken.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] when what was taken and what was left do not add up to an amount.
+    pub fn before(&self) -> Result<OpenLot> {
+        let LotUse { lot, quantity, cost, loss_cost, left } = self;
+        let key = lot.clone();
+        let Some(left) = left else {
+            return Ok(OpenLot { key, quantity: *quantity, cost: *cost, loss_cost: *loss_cost });
+        };
+        let loss_cost = match (*loss_cost, left.loss_cost) {
+            (Some(taken), Some(kept)) => Some(kept.add(taken)?),
+            _ => None,
+        };
+        let (quantity, cost) = (left.quantity.add(*quantity)?, left.cost.add(*cost)?);
+        Ok(OpenLot { key, quantity, cost, loss_cost })
+    }
+}
+
 /// What an acquisition opened; quantity, event and place are those of its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {

@@ -20,6 +20,8 @@ pub struct BalanceSheet {
     /// Which books.
     #[serde(flatten)]
     pub head: ReportHead,
+    /// The instant the books are shown at (RFC 3339, UTC); `null`: as they stand.
+    pub as_of: Option<String>,
     /// The kinds of account shown.
     pub included_kinds: Vec<&'static str>,
     /// The tree of accounts.
@@ -96,6 +98,7 @@ type Line<'a> = (&'a (Account, Asset), &'a AccountTotal);
 pub fn balance_sheet(
     ctx: &ReportContext<'_>,
     totals: &Totals,
+    as_of: Option<Timestamp>,
     snapshot_timestamp: Timestamp,
 ) -> Result<BalanceSheet> {
     let lines: Vec<Line<'_>> = totals.accounts.iter().collect();
@@ -103,6 +106,7 @@ pub fn balance_sheet(
         |line: &&Line<'_>| chart::leaf(line.0.0).is_some_and(|no| !ctx.connections.contains_key(&no));
     Ok(BalanceSheet {
         head: ctx.head(snapshot_timestamp),
+        as_of: as_of.map(|at| at.to_string()),
         included_kinds: Root::ALL.map(Root::kind).to_vec(),
         roots: Root::ALL.into_iter().map(|root| root_node(ctx, root, &lines)).collect::<Result<_>>()?,
         connection_balances: connection_balances(ctx, &lines)?,
@@ -195,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_saver_who_bought_moved_and_spent() {
-        let report = balance_sheet(&context(), &saver_totals(), SNAPSHOT).unwrap();
+        let report = balance_sheet(&context(), &saver_totals(), None, SNAPSHOT).unwrap();
         let btc = "120000.000";
         let cash = [("BTC", btc), ("USD", "-10150")];
         let assets = vec![
@@ -234,7 +238,7 @@ mod tests {
 
     #[test]
     fn totals_prove_that_the_book_balances() {
-        let report = balance_sheet(&context(), &saver_totals(), SNAPSHOT).unwrap();
+        let report = balance_sheet(&context(), &saver_totals(), None, SNAPSHOT).unwrap();
         assert!(report.totals.iter().all(|total| total.debit_total == total.credit_total));
         let nets: Vec<&str> = report.totals.iter().map(|total| total.net.as_str()).collect();
         assert_eq!(nets, ["0.000", "0"]);
@@ -247,14 +251,14 @@ mod tests {
     fn balances_of_a_forgotten_connection_are_shown_and_counted() {
         let mut ctx = context();
         ctx.connections.remove(&crate::id::ConnectionNo(3));
-        let report = balance_sheet(&ctx, &saver_totals(), SNAPSHOT).unwrap();
+        let report = balance_sheet(&ctx, &saver_totals(), None, SNAPSHOT).unwrap();
         assert_eq!(report.issues.unknown_account_rows, 2);
         assert_eq!(report.roots[0].children[1].children[0].label, "#3");
     }
 
     #[test]
     fn an_empty_book_has_its_five_roots() {
-        let report = balance_sheet(&context(), &Totals::default(), SNAPSHOT).unwrap();
+        let report = balance_sheet(&context(), &Totals::default(), None, SNAPSHOT).unwrap();
         assert_eq!(report.roots.len(), 5);
         assert!(report.totals.is_empty());
     }

@@ -1,4 +1,4 @@
-//! [`GainSums`]: sums over lot slices, kept apart by holding period, and [`GainSummary`], their printed form.
+//! [`GainSummary`]: sums over lot slices as reports print them, in all and by holding period.
 //!
 //! Invariant: every printed total is the sum of the rows' own rounded figures; nothing is valued or split again here.
 
@@ -6,27 +6,9 @@ use serde::Serialize;
 
 use super::figures::percentage;
 use crate::error::Result;
-use crate::journal::basis;
-use crate::model::{BookedDisposal, Slice, Term};
+use crate::journal::{basis, fiat, msats};
+use crate::model::{SaleTotals, Slice, SliceTotals};
 use crate::money::{Currency, Fiat, Msats};
-
-/// Sums over the slices of some disposals.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct GainSums {
-    disposals: u64,
-    all: TermSums,
-    short: TermSums,
-    long: TermSums,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct TermSums {
-    rows: u64,
-    quantity: Msats,
-    gross: Fiat,
-    fees: Fiat,
-    cost: Fiat,
-}
 
 /// Net proceeds and gain of one slice.
 pub(super) fn net_and_gain(slice: &Slice) -> Result<(Fiat, Fiat)> {
@@ -34,80 +16,65 @@ pub(super) fn net_and_gain(slice: &Slice) -> Result<(Fiat, Fiat)> {
     Ok((net, net.sub(basis(slice)?)?))
 }
 
-impl GainSums {
-    /// Adds every slice of `disposal`.
-    pub(super) fn add(&mut self, disposal: &BookedDisposal) -> Result<()> {
-        self.disposals += 1;
-        for slice in &disposal.slices {
-            self.all.add(slice)?;
-            match slice.term {
-                Term::Short => self.short.add(slice)?,
-                Term::Long => self.long.add(slice)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The printed form.
-    pub(super) fn summary(&self, currency: Currency) -> Result<GainSummary> {
-        let [all, short, long] =
-            [self.all.print(currency)?, self.short.print(currency)?, self.long.print(currency)?];
-        Ok(GainSummary {
-            disposal_count: self.disposals,
-            row_count: self.all.rows,
-            total_quantity_disposed: self.all.quantity.to_sat_text(),
-            total_gross_proceeds_fiat: all.gross,
-            total_fiat_fees_fiat: all.fees,
-            total_net_proceeds_fiat: all.net,
-            total_cost_basis_fiat: all.cost,
-            total_realized_gain_fiat: all.gain,
-            total_realized_gain_percentage: all.percentage,
-            short_term_row_count: self.short.rows,
-            short_term_quantity_disposed: self.short.quantity.to_sat_text(),
-            short_term_gross_proceeds_fiat: short.gross,
-            short_term_fiat_fees_fiat: short.fees,
-            short_term_net_proceeds_fiat: short.net,
-            short_term_cost_basis_fiat: short.cost,
-            short_term_realized_gain_fiat: short.gain,
-            short_term_realized_gain_percentage: short.percentage,
-            long_term_row_count: self.long.rows,
-            long_term_quantity_disposed: self.long.quantity.to_sat_text(),
-            long_term_gross_proceeds_fiat: long.gross,
-            long_term_fiat_fees_fiat: long.fees,
-            long_term_net_proceeds_fiat: long.net,
-            long_term_cost_basis_fiat: long.cost,
-            long_term_realized_gain_fiat: long.gain,
-            long_term_realized_gain_percentage: long.percentage,
-            quantity: self.all.quantity,
-        })
-    }
+/// The printed form of `sales`.
+pub(super) fn summary(sales: &SaleTotals, currency: Currency) -> Result<GainSummary> {
+    let (one, other) = (&sales.short, &sales.long);
+    let both = SliceTotals {
+        rows: one.rows.saturating_add(other.rows),
+        quantity: one.quantity.saturating_add(other.quantity),
+        gross: one.gross.saturating_add(other.gross),
+        fiat_fees: one.fiat_fees.saturating_add(other.fiat_fees),
+        cost: one.cost.saturating_add(other.cost),
+    };
+    let [all, short, long] = [printed(&both, currency)?, printed(one, currency)?, printed(other, currency)?];
+    Ok(GainSummary {
+        disposal_count: sales.disposals,
+        row_count: both.rows,
+        total_quantity_disposed: all.quantity.to_sat_text(),
+        total_gross_proceeds_fiat: all.gross,
+        total_fiat_fees_fiat: all.fees,
+        total_net_proceeds_fiat: all.net,
+        total_cost_basis_fiat: all.cost,
+        total_realized_gain_fiat: all.gain,
+        total_realized_gain_percentage: all.percentage,
+        short_term_row_count: one.rows,
+        short_term_quantity_disposed: short.quantity.to_sat_text(),
+        short_term_gross_proceeds_fiat: short.gross,
+        short_term_fiat_fees_fiat: short.fees,
+        short_term_net_proceeds_fiat: short.net,
+        short_term_cost_basis_fiat: short.cost,
+        short_term_realized_gain_fiat: short.gain,
+        short_term_realized_gain_percentage: short.percentage,
+        long_term_row_count: other.rows,
+        long_term_quantity_disposed: long.quantity.to_sat_text(),
+        long_term_gross_proceeds_fiat: long.gross,
+        long_term_fiat_fees_fiat: long.fees,
+        long_term_net_proceeds_fiat: long.net,
+        long_term_cost_basis_fiat: long.cost,
+        long_term_realized_gain_fiat: long.gain,
+        long_term_realized_gain_percentage: long.percentage,
+        quantity: all.quantity,
+    })
 }
 
-impl TermSums {
-    fn add(&mut self, slice: &Slice) -> Result<()> {
-        self.rows += 1;
-        self.quantity = self.quantity.add(slice.used.quantity)?;
-        self.gross = self.gross.add(slice.gross)?;
-        self.fees = self.fees.add(slice.fiat_fee)?;
-        self.cost = self.cost.add(basis(slice)?)?;
-        Ok(())
-    }
-
-    fn print(&self, currency: Currency) -> Result<Printed> {
-        let net = self.gross.sub(self.fees)?;
-        let gain = net.sub(self.cost)?;
-        Ok(Printed {
-            gross: self.gross.to_text(currency),
-            fees: self.fees.to_text(currency),
-            net: net.to_text(currency),
-            cost: self.cost.to_text(currency),
-            gain: gain.to_text(currency),
-            percentage: percentage(gain, self.cost)?,
-        })
-    }
+fn printed(slices: &SliceTotals, currency: Currency) -> Result<Printed> {
+    let (gross, fees) = (fiat(slices.gross)?, fiat(slices.fiat_fees)?);
+    let cost = fiat(slices.cost)?;
+    let net = gross.sub(fees)?;
+    let gain = net.sub(cost)?;
+    Ok(Printed {
+        quantity: msats(slices.quantity)?,
+        gross: gross.to_text(currency),
+        fees: fees.to_text(currency),
+        net: net.to_text(currency),
+        cost: cost.to_text(currency),
+        gain: gain.to_text(currency),
+        percentage: percentage(gain, cost)?,
+    })
 }
 
 struct Printed {
+    quantity: Msats,
     gross: String,
     fees: String,
     net: String,

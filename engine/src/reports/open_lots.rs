@@ -17,6 +17,8 @@ pub struct OpenLots {
     /// Which books.
     #[serde(flatten)]
     pub head: ReportHead,
+    /// The instant the books are shown at (RFC 3339, UTC); `null`: as they stand.
+    pub as_of: Option<String>,
     /// The book's currency.
     pub fiat_currency: String,
     /// The lot selection method.
@@ -46,7 +48,7 @@ pub struct OpenLotRow {
     pub quantity: String,
     /// Cost left, in decimal major units.
     pub cost_basis_fiat: String,
-    /// `short` or `long`, if it were disposed of at the snapshot.
+    /// `short` or `long`, if it were disposed of at the instant shown.
     pub term: &'static str,
     /// For CSV, which prints bitcoin.
     #[serde(skip)]
@@ -60,18 +62,21 @@ pub struct OpenLotRow {
 pub fn open_lots(
     ctx: &ReportContext<'_>,
     lots: impl Iterator<Item = Result<OpenLot>>,
+    as_of: Option<Timestamp>,
     snapshot_timestamp: Timestamp,
 ) -> Result<OpenLots> {
     let (mut quantity, mut cost, mut rows) = (Msats::ZERO, Fiat::ZERO, Vec::new());
+    let shown_at = as_of.unwrap_or(snapshot_timestamp);
     for lot in lots {
         let lot = lot?;
         quantity = quantity.add(lot.quantity)?;
         cost = cost.add(lot.cost)?;
-        rows.push(row(ctx, &lot, snapshot_timestamp)?);
+        rows.push(row(ctx, &lot, shown_at)?);
     }
     let currency = ctx.settings.fiat_currency;
     Ok(OpenLots {
         head: ctx.head(snapshot_timestamp),
+        as_of: as_of.map(|at| at.to_string()),
         fiat_currency: currency.code().to_owned(),
         algorithm: ctx.algorithm(&Range::default()),
         total_quantity: quantity.to_sat_text(),
@@ -80,19 +85,19 @@ pub fn open_lots(
     })
 }
 
-/// Writes the rows of [`open_lots`] to `out` as CSV, one at a time; bitcoin in decimal bitcoin.
+/// Writes the rows of [`open_lots`] to `out` as CSV, one at a time; bitcoin in decimal bitcoin, terms as of `shown_at`.
 ///
 /// # Errors
 /// As [`open_lots`]; [`Error::Cancelled`](crate::Error::Cancelled) when `out` takes no more.
 pub fn open_lots_csv(
     ctx: &ReportContext<'_>,
     lots: impl Iterator<Item = Result<OpenLot>>,
-    snapshot_timestamp: Timestamp,
+    shown_at: Timestamp,
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut table = Table::start(out, COLUMNS)?;
     for lot in lots {
-        let row = row(ctx, &lot?, snapshot_timestamp)?;
+        let row = row(ctx, &lot?, shown_at)?;
         table.row([
             Cell::text(row.lot_id),
             Cell::plain(row.acquired_at),
@@ -118,9 +123,9 @@ const COLUMNS: [&str; 8] = [
     "currency",
 ];
 
-fn row(ctx: &ReportContext<'_>, lot: &OpenLot, snapshot_timestamp: Timestamp) -> Result<OpenLotRow> {
+fn row(ctx: &ReportContext<'_>, lot: &OpenLot, shown_at: Timestamp) -> Result<OpenLotRow> {
     let connection = lot.key.pool.and_then(|no| ctx.connections.get(&no));
-    let (acquired, today) = (ctx.zone.day(lot.key.acquired_at)?, ctx.zone.day(snapshot_timestamp)?);
+    let (acquired, today) = (ctx.zone.day(lot.key.acquired_at)?, ctx.zone.day(shown_at)?);
     let term = if is_long_term(acquired, today) { Term::Long } else { Term::Short };
     Ok(OpenLotRow {
         lot_id: lot.key.lot_id(),
@@ -156,7 +161,7 @@ mod tests {
 
     #[test]
     fn lots_carry_their_term_as_of_the_snapshot_and_sum_up() {
-        let report = open_lots(&context(), lots().into_iter(), SNAPSHOT).unwrap();
+        let report = open_lots(&context(), lots().into_iter(), None, SNAPSHOT).unwrap();
         assert_eq!(
             (report.total_quantity.as_str(), report.total_cost_basis_fiat.as_str()),
             ("150001.001", "1.05")

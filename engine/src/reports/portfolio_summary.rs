@@ -21,6 +21,8 @@ pub struct PortfolioSummary {
     /// Which books.
     #[serde(flatten)]
     pub head: ReportHead,
+    /// The instant the books are shown at (RFC 3339, UTC); `null`: as they stand.
+    pub as_of: Option<String>,
     /// Bitcoin held, in decimal satoshis.
     pub btc_balance: String,
     /// Its worth at the latest rate, in decimal major units.
@@ -103,6 +105,7 @@ pub fn portfolio_summary(
     ctx: &ReportContext<'_>,
     totals: &Totals,
     latest_rate: Option<(Rate, Timestamp)>,
+    as_of: Option<Timestamp>,
     snapshot_timestamp: Timestamp,
 ) -> Result<PortfolioSummary> {
     let currency = ctx.settings.fiat_currency;
@@ -114,6 +117,7 @@ pub fn portfolio_summary(
     let worth = worth.map(|worth| worth.to_text(currency));
     Ok(PortfolioSummary {
         head: ctx.head(snapshot_timestamp),
+        as_of: as_of.map(|at| at.to_string()),
         btc_balance: balance.to_sat_text(),
         btc_balance_fiat: worth.clone(),
         btc_rate_fiat: rate.map(|rate| rate.to_decimal().to_string()),
@@ -195,7 +199,8 @@ mod tests {
     fn a_saver_at_a_known_price() {
         let rate = Rate::from_decimal("100000".parse().unwrap()).unwrap();
         let at = Timestamp::from_secs(0);
-        let report = portfolio_summary(&context(), &saver_totals(), Some((rate, at)), SNAPSHOT).unwrap();
+        let report =
+            portfolio_summary(&context(), &saver_totals(), Some((rate, at)), None, SNAPSHOT).unwrap();
         assert_eq!(report.btc_balance, "120000.000");
         assert_eq!(report.btc_balance_fiat.as_deref(), Some("120.00"));
         assert_eq!(report.fiat_valuation.total.as_deref(), Some("120.00"));
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn without_a_rate_nothing_is_guessed() {
-        let report = portfolio_summary(&context(), &saver_totals(), None, SNAPSHOT).unwrap();
+        let report = portfolio_summary(&context(), &saver_totals(), None, None, SNAPSHOT).unwrap();
         let gains = &report.btc_capital_gains;
         assert_eq!((&report.btc_balance_fiat, &report.fiat_valuation.total), (&None, &None));
         assert_eq!((&gains.unrealized_gain_fiat, &gains.total_gain_fiat), (&None, &None));
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_empty_book_has_no_percentages() {
-        let report = portfolio_summary(&context(), &Totals::default(), None, SNAPSHOT).unwrap();
+        let report = portfolio_summary(&context(), &Totals::default(), None, None, SNAPSHOT).unwrap();
         assert_eq!(report.btc_balance, "0.000");
         assert_eq!(report.btc_capital_gains.realized_gain_percentage, None);
         assert_eq!(report.btc_capital_gains.average_cost_basis_fiat_per_btc, None);

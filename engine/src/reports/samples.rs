@@ -4,10 +4,10 @@
 use crate::error::Result;
 use crate::id::{ConnectionNo, EventId, EventKey};
 use crate::journal::samples::{booked, disposal, key, lot, no, opening, usd};
-use crate::journal::{Sign, apply, postings};
+use crate::journal::{Sign, apply_to_day, postings, totals_of};
 use crate::model::{
-    Annotation, BookedDisposal, BookedStep, Connection, Counter, Era, EventKind, JournalRow, LotKey, Rail,
-    Settings, Term, Text, Totals,
+    Annotation, BookedDisposal, BookedStep, Connection, Counter, DayTotals, Era, EventKind, JournalRow,
+    LotKey, Rail, Settings, Term, Text, Totals,
 };
 use crate::money::{Currency, Msats};
 use crate::reports::{Header, ReportContext};
@@ -103,14 +103,24 @@ pub(crate) fn saver_rows() -> Vec<(EventKey, JournalRow)> {
     vec![(key("c3.buy-1", BOUGHT), buy), (key("move", MOVED), transfer), (key("spend", SPENT), spend)]
 }
 
+/// Those rows as one day.
+pub(crate) fn saver_day() -> DayTotals {
+    day_of(&saver_rows())
+}
+
+/// `rows` as one day.
+pub(crate) fn day_of(rows: &[(EventKey, JournalRow)]) -> DayTotals {
+    let ctx = context();
+    let rail = |no| ctx.connections.get(&no).map_or(Rail::Managed, |known| known.rail);
+    let mut day = DayTotals::default();
+    for (_, row) in rows {
+        let lines = postings(row, &rail).expect("sample amounts are small");
+        apply_to_day(&mut day, row, &lines, Sign::Add).expect("sample amounts are small");
+    }
+    day
+}
+
 /// The running totals over those rows.
 pub(crate) fn saver_totals() -> Totals {
-    let ctx = context();
-    let rail = |no| ctx.connections[&no].rail;
-    let mut totals = Totals::default();
-    for (_, row) in saver_rows() {
-        let lines = postings(&row, &rail).expect("sample amounts are small");
-        apply(&mut totals, &row, &lines, Sign::Add).expect("sample amounts are small");
-    }
-    totals
+    totals_of(&saver_day()).expect("sample amounts are small")
 }

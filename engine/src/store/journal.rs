@@ -88,6 +88,7 @@ impl WriteStore<'_> {
         self.journal.clear()?;
         self.quarantine.clear()?;
         self.lots.clear()?;
+        self.days.clear()?;
         self.pools.clear()?;
         self.reaches.clear()?;
         self.set_totals(&crate::model::Totals::default())

@@ -7,6 +7,7 @@ mod birth;
 mod block;
 mod blockmap;
 mod codec;
+mod days;
 #[cfg(any(test, feature = "fuzzing"))]
 mod fault;
 mod file;

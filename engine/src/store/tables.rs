@@ -82,6 +82,8 @@ tables! {
     quarantine,
     /// Derived: lot key → what is left of the lot.
     lots,
+    /// Derived: local day → `DayTotals`; no row for a day on which nothing happened.
+    days,
     /// Derived: day (UTC) → `Reach`: how far its rows reach into the pools.
     reaches,
     /// Derived: pool → `PoolCost`, where a method keeps one cost for a whole pool.

@@ -19,6 +19,7 @@ macro_rules! hold {
         if !$condition { return Err(format!($($why)+)); }
     };
 }
+pub(crate) use hold;
 
 fn run(world: &World, book: &Book, ops: &[Op<'_>]) -> Law {
     for op in ops {
@@ -75,6 +76,7 @@ pub fn agrees_with_the_naive_books(world: &World) -> Law {
     hold!(got.balances == want.balances, "balances {:#?}\nwanted {:#?}", got.balances, want.balances);
     hold!(got.events == want.events, "{} events, wanted {}", got.events, want.events);
     conserved(&book)?;
+    super::then::as_of_is_the_books_of_then(&book)?;
     columns_add_up(&book)
 }
 

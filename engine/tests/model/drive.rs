@@ -239,9 +239,9 @@ pub fn printed(book: &Book) -> Vec<(&'static str, String)> {
     let (mut gains, mut entries, mut lots) = (Vec::new(), Vec::new(), Vec::new());
     snapshot.capital_gains_csv(&all, &mut gains).unwrap();
     snapshot.journal_entries_csv(&all, &mut entries).unwrap();
-    snapshot.open_lots_csv(now(), &mut lots).unwrap();
-    let mut sheet = snapshot.balance_sheet(now()).unwrap();
-    let mut portfolio = snapshot.portfolio_summary(now()).unwrap();
+    snapshot.open_lots_csv(None, now(), &mut lots).unwrap();
+    let mut sheet = snapshot.balance_sheet(None, now()).unwrap();
+    let mut portfolio = snapshot.portfolio_summary(None, now()).unwrap();
     (sheet.head.book_version, portfolio.head.book_version) = (0, 0);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     vec![

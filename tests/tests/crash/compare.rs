@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::account::Profile;
 
 /// Every report of a profile.
-pub const REPORTS: [&str; 7] = [
+pub const REPORTS: [&str; 9] = [
     "capital-gains",
     "journal-entries",
     "balance-sheet",
@@ -16,6 +16,8 @@ pub const REPORTS: [&str; 7] = [
     "tax-summary",
     "capital-gains?format=json",
     "open-lots?format=csv",
+    "balance-history?interval=month&end=2030-12-31&format=csv",
+    "form-8949?year=2025&format=csv",
 ];
 const RANDOM: [&str; 3] = ["connection_id", "snapshot_timestamp", "book_version"];
 
