@@ -14,7 +14,7 @@ use crate::store::{Readable, Store};
 use crate::time::{Timestamp, Years, Zone};
 
 /// Events remembered while a process runs.
-const EVENTS_MAX: usize = 16_384;
+const EVENTS_MAX: usize = 4_096;
 /// Events listed in an [`Effect`].
 const LISTED_MAX: usize = 1_000;
 
