@@ -37,6 +37,8 @@ pub enum Shape {
     Mixed,
     /// The first half buys, the second half sells.
     BuysThenSells,
+    /// Buys, and as the last row a sale of everything.
+    OneHugeSale,
 }
 
 /// What a history looks like.
@@ -85,10 +87,15 @@ fn row(out: &mut impl Write, history: &History, number: u64, random: &mut Seeded
     let comes = match history.shape {
         Shape::Mixed => random.below(10) < 6,
         Shape::BuysThenSells => number < history.events / 2,
+        Shape::OneHugeSale => number + 1 < history.events,
     };
     let at_market = history.shape == Shape::Mixed && random.below(10) == 0;
     let wanted = 10_000 + random.below(2_000_000);
-    let sats = if comes { wanted } else { wanted.min(*held) };
+    let sats = match history.shape {
+        Shape::OneHugeSale if !comes => *held,
+        _ if comes => wanted,
+        _ => wanted.min(*held),
+    };
     let kind = match (comes || sats == 0, at_market) {
         (true, false) => "buy",
         (true, true) => "deposit",

@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nacre_engine::model::{Method, Settings};
 use nacre_engine::reports::Range;
 
 use crate::history::{History, empty_book, now};
@@ -24,9 +25,15 @@ impl Parts {
     }
 }
 
-/// Imports the file at `csv` into a new book at `file`, processes it and writes the gains.
+/// Imports the file at `csv` into a new book at `file`, processes it with FIFO and writes the gains.
 pub fn through(csv: &Path, file: &Path) -> Res<Parts> {
+    through_with(csv, file, Method::Fifo)
+}
+
+/// [`through`] with another method.
+pub fn through_with(csv: &Path, file: &Path, method: Method) -> Res<Parts> {
     let (book, no) = empty_book(file)?;
+    book.set_settings(now(), &Settings { method, ..Settings::default() })?;
     let start = Instant::now();
     let (import, _) = worked(|| Ok(book.import_plain(now(), no, File::open(csv)?, false)?))?;
     let (process, done) = worked(|| Ok(book.process(now(), false, &|| false)?))?;

@@ -72,8 +72,9 @@ impl Args {
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1).peekable();
-    let done = match args.next_if(|arg| arg == footprint::CHILD) {
-        Some(_) => footprint::child(args),
+    let works = [footprint::CHILD, footprint::REBUILD_CHILD];
+    let done = match args.next_if(|arg| works.contains(&arg.as_str())) {
+        Some(work) => footprint::child(&work, args),
         None => Args::parse(args).and_then(|args| measure(&args)),
     };
     match done {
