@@ -69,6 +69,15 @@ fn a_disposal_under_uk_s104_explains_what_it_claims_of_a_later_purchase() {
     let named = |field: &str| slices.iter().map(|slice| slice[field].as_str().unwrap()).collect::<Vec<_>>();
     assert_eq!(named("lot_id"), ["c1.b-2#0", "c1.b-1#0"]);
     assert_eq!(named("cost_basis_fiat"), ["140.00", "30.00"]);
+    let words: Vec<_> = slices.iter().map(|slice| slice["reason"]["cost"].as_str().unwrap()).collect();
+    assert!(words[0].contains("30-day rule") && words[1].contains("section 104 pool"), "{words:?}");
+    assert_eq!(slices[0]["reason"]["lot_before"], Value::Null, "it is still to come");
+    for report in ["open-lots", "portfolio-summary"] {
+        let between = books.get(&format!("/reports/{report}?as_of=2023-03-05"));
+        assert!(between.is_problem(422, "invalid_field")["message"].as_str().unwrap().contains("2023-03-10"));
+        books.json(&format!("/reports/{report}?as_of=2023-03-10"));
+        books.json(&format!("/reports/{report}?as_of=2023-02-28"));
+    }
     let used = sale["lots_consumed"].as_array().unwrap();
     assert_eq!((used.len(), &used[1]["lot_id"]), (2, &json!("c1.b-2#0")));
     let bought = books.json("/journals/events/c1.b-2");

@@ -38,12 +38,12 @@ impl Timestamp {
 
     /// The instant `hours` later (saturating).
     pub const fn plus_hours(self, hours: u32) -> Self {
-        Timestamp(self.0.saturating_add(hours as i64 * 3_600_000_000))
+        Timestamp(self.0.saturating_add((hours as i64).saturating_mul(3_600_000_000)))
     }
 
     /// The instant `hours` earlier (saturating).
     pub const fn minus_hours(self, hours: u32) -> Self {
-        Timestamp(self.0.saturating_sub(hours as i64 * 3_600_000_000))
+        Timestamp(self.0.saturating_sub((hours as i64).saturating_mul(3_600_000_000)))
     }
 
     /// Reads RFC 3339, e.g. `2025-01-31T12:00:00Z`.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: it explains booked figures and derives none; days are those of the zone the journal was made under.
 
+use jiff::civil::Date;
 use nacre_engine::book::EventDetail;
 use nacre_engine::error::Result;
 use nacre_engine::journal::{BasisKind, basis_kind};
@@ -37,9 +38,9 @@ pub(super) struct SliceReason {
     disposed_on: String,
     /// Why the term is what it is, in words.
     term: String,
-    /// The lot before this slice was taken.
-    lot_before: LotState,
-    /// The lot after it; `null` when this was the last of it.
+    /// The lot before this slice was taken; `null` when it was still to come (`UK_S104`).
+    lot_before: Option<LotState>,
+    /// The lot after it; `null` when this was the last of it, or when it was still to come.
     lot_after: Option<LotState>,
     /// `cost`, or for a gift whose value was lower than its cost: `loss` (that value, since there is a loss even by it) or
     /// `neither` (the net proceeds: no gain by the one, no loss by the other).
@@ -139,7 +140,8 @@ impl SliceReason {
             anniversary_on: year_later.map(|day| day.to_string()),
             disposed_on: disposed.to_string(),
             term,
-            lot_before: state(before.quantity, before.cost),
+            // A lot that is still to come was not there to be taken from.
+            lot_before: (acquired <= disposed).then(|| state(before.quantity, before.cost)),
             lot_after: slice.used.left.map(|left| state(left.quantity, left.cost)),
             basis_by: match basis_kind(net, slice.used.cost, slice.used.loss_cost) {
                 _ if !realises => "cost",
@@ -147,9 +149,28 @@ impl SliceReason {
                 BasisKind::Loss => "loss",
                 BasisKind::Neither => "neither",
             },
-            cost: cost_words(slice, pooled, names)?,
+            cost: match names.method_at(at) {
+                Method::UkS104 => share_words(slice, (acquired, disposed), names),
+                _ => cost_words(slice, pooled, names)?,
+            },
         })
     }
+}
+
+/// The cost of a slice under `UK_S104`, by the rule that matched it; the days say which.
+fn share_words(slice: &Slice, (acquired, disposed): (Date, Date), names: &Names) -> String {
+    let (cost, quantity) = (names.fiat(slice.used.cost), slice.used.quantity);
+    if acquired == disposed {
+        return format!(
+            "{cost}: same-day rule, the share of {quantity} BTC in the cost of what was acquired on {acquired}"
+        );
+    }
+    if acquired > disposed {
+        return format!(
+            "{cost}: 30-day rule, the share of {quantity} BTC in the cost of what was acquired on {acquired}"
+        );
+    }
+    format!("{cost}: section 104 pool, the share of {quantity} BTC in its cost")
 }
 
 fn cost_words(slice: &Slice, pooled: bool, names: &Names) -> Result<String> {

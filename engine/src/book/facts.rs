@@ -107,8 +107,8 @@ impl Book {
             let records = store.connection_records(no)?;
             let mut touched = Touched::default();
             remove_records(store, &records, &mut touched)?;
-            if !records.is_empty() {
-                // Its rows cannot be undone one by one: nothing says any more which rail they were posted to.
+            if !records.is_empty() || store.dirty_from()?.is_some() {
+                // Its rows, some of which may be there though their records went before, cannot be undone one by one: nothing says any more which rail they were posted to.
                 store.mark_from(Timestamp::MIN)?;
             }
             store.remove_connection(no)?;

@@ -12,11 +12,15 @@ use crate::error::{Error, Result};
 use crate::id::ConnectionNo;
 use crate::journal::effects;
 use crate::lots::cost_share;
-use crate::model::{LotEffect, LotKey, LotUse, OpenLot, PoolCost};
+use crate::model::{BookedStep, LotEffect, LotKey, LotUse, Method, OpenLot, PoolCost};
 use crate::money::{Fiat, Msats};
 use crate::reports::Range;
 use crate::store::ReadStore;
 use crate::time::Timestamp;
+
+/// How long before an instant a disposal may stand that is matched with an acquisition behind it: 30 days, with the days at
+/// either end and an hour that a clock was set back.
+const CLAIM_HOURS: u32 = 32 * 24 + 2;
 
 /// Open lots, pool by pool.
 pub type LotRows = Box<dyn Iterator<Item = Result<OpenLot>>>;
@@ -27,6 +31,7 @@ impl Snapshot {
     pub fn open_lots_at(&self, as_of: Option<Timestamp>) -> Result<LotRows> {
         let pooled = self.booked_settings()?.method.pools_cost();
         let Some(as_of) = as_of else { return Ok(Box::new(self.open_lots()?)) };
+        self.check_settled(as_of)?;
         let before = self.spans()?.sum(&Range { start: None, end: Some(as_of) })?.events;
         let after = self.totals()?.events.saturating_sub(before);
         let Lots { open, pools, .. } =
@@ -36,6 +41,37 @@ impl Snapshot {
             return Ok(Box::new(lots));
         }
         Ok(Box::new(shared(lots, pools)))
+    }
+
+    /// Refuses an instant at which a disposal is matched with an acquisition still to come (`UK_S104`): the lots of then would
+    /// hold what the ledger has not.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the next instant that can be asked for.
+    pub(super) fn check_settled(&self, as_of: Timestamp) -> Result<()> {
+        if self.booked_settings()?.method != Method::UkS104 {
+            return Ok(());
+        }
+        let mut latest = as_of;
+        let start = Some(as_of.minus_hours(CLAIM_HOURS));
+        for row in self.journal(&Range { start, end: Some(as_of) })? {
+            let (_, row) = row?;
+            for step in &row.steps {
+                let BookedStep::Disposed(disposal) = step else { continue };
+                let acquired = disposal.slices.iter().map(|slice| slice.used.lot.origin.time);
+                latest = acquired.fold(latest, Timestamp::max);
+            }
+        }
+        if latest == as_of {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "as_of",
+            format!(
+                "UK_S104 matches a disposal before {as_of} with an acquisition at {latest}; lots and costs in between \
+                 cannot be told: ask for {latest} or later, or for a time before the disposal"
+            ),
+        ))
     }
 
     fn replayed(&self, as_of: Timestamp, pooled: bool) -> Result<Lots> {

@@ -167,6 +167,7 @@ impl Snapshot {
         as_of: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<reports::PortfolioSummary> {
+        as_of.map_or(Ok(()), |as_of| self.check_settled(as_of))?;
         let totals = self.totals_at(as_of)?;
         let rate = self.last_rate(as_of.unwrap_or(Timestamp::MAX))?;
         self.with_context(|ctx| reports::portfolio_summary(ctx, &totals, rate, as_of, now))

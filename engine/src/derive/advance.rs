@@ -67,6 +67,7 @@ pub(crate) fn process(
         diff,
         reaches: Reaches::new(Era::all(&settings, &zone)?),
         limits: store.limits()?,
+        from_nothing: false,
         annotated: store.annotations.at_or_after(&[])?.is_some(),
         cancelled,
         replayed: 0,
@@ -93,6 +94,8 @@ pub(super) struct Run<'a> {
     pub diff: Diff<'a>,
     pub reaches: Reaches,
     pub limits: Limits,
+    /// Whether rows replaced so far are worth nothing: everything is to be derived from nothing.
+    pub from_nothing: bool,
     annotated: bool,
     cancelled: &'a dyn Fn() -> bool,
     replayed: u64,
@@ -130,7 +133,9 @@ impl Run<'_> {
             self.reaches.cut(store, at)?;
         }
         old.finish(store)?;
-        if let Some(past) = self.booker.pools.past.take() {
+        // Where nothing stays there are no lots to be made different either.
+        let nothing_stays = store.next_journal(&[])?.is_none();
+        if let Some(past) = self.booker.pools.past.take().filter(|_| !nothing_stays) {
             past.settle(store)?;
         }
         let mut scan = Scan::starting(instant);
@@ -212,12 +217,14 @@ impl Run<'_> {
 
     /// Adds a row to sums that have room for it; says whether they had. If not, they are as they were.
     pub fn admit(&mut self, store: &mut WriteStore<'_>, key: &EventKey, row: &JournalRow) -> Result<bool> {
-        self.limits.near |= near_limits(self.sums.totals(), row);
-        match postings(row, self.booker.rails) {
+        self.limits.near |= near_limits(self.sums.totals(), weight(row));
+        let added = match postings(row, self.booker.rails) {
             Ok(lines) => self.sums.add(store, key.time, row, &lines),
             Err(Error::Overflow(_)) => Ok(false),
             Err(error) => Err(error),
-        }
+        };
+        self.limits.near |= near_limits(self.sums.totals(), 0);
+        added
     }
 
     fn finish(self, store: &mut WriteStore<'_>) -> Result<(Outcome, Effect)> {
@@ -252,12 +259,12 @@ pub(super) fn admit(totals: &mut Totals, row: &JournalRow, rails: Rails<'_>) -> 
 
 const HALF: i128 = i64::MAX as i128 / 2;
 
-/// Whether a sum could leave its range with this row: some sum is beyond half of it, or the row's amounts together are.
-fn near_limits(totals: &Totals, row: &JournalRow) -> bool {
+/// Whether a sum could leave its range with a row of this weight: some sum is beyond half of it, or the weight is.
+fn near_limits(totals: &Totals, weight: i128) -> bool {
     let gains = &totals.gains;
     let sums = [gains.quantity.get(), gains.gross.get(), gains.fiat_fees.get(), gains.cost.get()];
     let open = [totals.open_quantity.get(), totals.open_cost.get()];
-    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || weight(row) > HALF
+    sums.into_iter().chain(open).any(|sum| size(sum) > HALF) || weight > HALF
 }
 
 /// What a row could change any sum by, at most.

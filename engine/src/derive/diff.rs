@@ -4,7 +4,7 @@
 //! year are exact whatever the number. The order in which rows are handed in does not matter. A book that had no
 //! journal remembers no event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::id::{EventId, EventKey};
@@ -51,15 +51,24 @@ impl<'z> Diff<'z> {
         Ok(())
     }
 
-    /// Every row is thrown away at once; `store` still has them. Reads no more of them than it can remember.
+    /// Every row is thrown away at once; `store` still has them. Rows that were replaced before are known as they were. Reads
+    /// no more of them than it can remember.
     pub fn all_old<T: Readable>(&mut self, store: &mut Store<T>) -> Result<()> {
         self.after.clear();
+        let replaced: BTreeSet<Place> = self.events.keys().cloned().collect();
+        self.events.values_mut().for_each(|pair| pair.1 = None);
         let mut from = Vec::new();
-        while self.cut.is_none() && !self.first {
+        while !self.first {
             let Some((key, row)) = store.next_journal(&from)? else { break };
+            let place = (key.time, key.id.clone());
+            if self.cut.as_ref().is_some_and(|cut| place.0 > cut.0) {
+                break;
+            }
             from = key.to_bytes();
             from.push(0);
-            if let Some(gains) = gains_of(&row)? {
+            if !replaced.contains(&place)
+                && let Some(gains) = gains_of(&row)?
+            {
                 self.note(&key, |pair| pair.0 = Some(gains));
             }
         }
@@ -164,7 +173,7 @@ mod tests {
             prop_assert_eq!(&years, &sums(&zone, &new));
             let told: Vec<_> = effect.years.iter().map(|year| (year.year, year.before, year.after)).collect();
             let before = sums(&zone, &old);
-            let all: std::collections::BTreeSet<_> = before.keys().chain(years.keys()).copied().collect();
+            let all: BTreeSet<_> = before.keys().chain(years.keys()).copied().collect();
             let of = |years: &BTreeMap<i16, Gains>, year: &i16| years.get(year).copied().unwrap_or_default();
             let wanted = all.iter().map(|year| (*year, of(&before, year), of(&years, year)));
             prop_assert_eq!(told, wanted.filter(|(_, a, b)| a != b).collect::<Vec<_>>());

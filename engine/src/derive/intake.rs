@@ -5,7 +5,7 @@
 use super::lookup::component;
 use crate::error::{Error, Result};
 use crate::id::EventId;
-use crate::model::{Record, Touched};
+use crate::model::{Record, RecordBody, Touched};
 use crate::normalise::{place, shared_identities};
 use crate::store::{RecordKey, WriteStore, record_from_bytes, record_to_bytes};
 use crate::time::Timestamp;
@@ -59,6 +59,9 @@ pub(crate) fn intake(
             let groups = shared_identities(&arrival.record);
             store.put_record(&arrival.key, &arrival.bytes, &groups)?;
             marks.push(arrival.key.key.time);
+            if names_lots(&arrival.record) {
+                store.set_names_lots()?;
+            }
             if arrival.outcome == RowOutcome::New {
                 touched.add(&arrival.key.key.id, arrival.key.key.time);
             } else {
@@ -167,8 +170,18 @@ fn mark_all(store: &mut WriteStore<'_>, mut instants: Vec<Timestamp>) -> Result<
 
 /// Marks every record this one is connected to.
 fn touch(store: &mut WriteStore<'_>, key: RecordKey, record: Record) -> Result<()> {
+    let names = store.names_lots()?;
     for (member, _) in component(store, key, record)? {
-        store.mark(member.key.time, member.key.time)?;
+        let at = member.key.time;
+        // A record that names lots may mean another event by the same id from now on.
+        store.mark(at, if names { Timestamp::MAX } else { at })?;
     }
     Ok(())
+}
+
+fn names_lots(record: &Record) -> bool {
+    match &record.body {
+        RecordBody::Plain(plain) => plain.extra.as_deref().is_some_and(|extra| !extra.lots.is_empty()),
+        RecordBody::Chain(_) => false,
+    }
 }

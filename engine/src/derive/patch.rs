@@ -39,6 +39,10 @@ pub(super) fn patch(
             lost => lost,
         };
         run.reaches.stop();
+        if run.from_nothing {
+            run.booker.pools.past = None;
+            return Ok(Some(instant_bytes(Timestamp::MIN).to_vec()));
+        }
         if lost.is_some() {
             return Ok(lost);
         }
@@ -122,8 +126,8 @@ fn follow(
         let touched = touches(&row)?;
         if past.affects(&row, &touched)? {
             if run.replaced() > give_up {
-                run.booker.pools.past = None;
-                return Ok(Some(instant_bytes(Timestamp::MIN).to_vec()));
+                run.from_nothing = true;
+                return Ok(Some(raw));
             }
             let event = events.at(run, store, &key)?;
             if event.is_none() || !replace(run, store, &key, Some((row, touched)), event)? {
@@ -187,12 +191,13 @@ fn replace(
     let new = event.map(|event| run.book(store, event)).transpose()?.map(|(_, row)| row);
     let patched = [&old, &new].into_iter().flatten().map(weight).sum::<i128>();
     run.limits.patched = run.limits.patched.saturating_add(patched);
+    run.from_nothing |= run.limits.patched > PATCHED_MAX;
     let lines = match new.as_ref().map(|new| postings(new, run.booker.rails)).transpose() {
         Err(Error::Overflow(_)) => None,
         lines => Some(lines?.unwrap_or_default()),
     };
     let Some(past) = &mut run.booker.pools.past else { return Ok(false) };
-    let Some(lines) = lines.filter(|_| !past.lost && run.limits.patched <= PATCHED_MAX) else {
+    let Some(lines) = lines.filter(|_| !past.lost && !run.from_nothing) else {
         if let Some(new) = &new {
             run.booker.pools.undo(store, &effects(key, new)?)?;
         }
@@ -216,7 +221,9 @@ fn replace(
     match (&old, &new) {
         (old, Some(new)) => {
             if !run.sums.add(store, key.time, new, &lines)? {
-                return Err(Error::Overflow("sums"));
+                // Which row has no room is seen when each is added in its turn.
+                run.from_nothing = true;
+                return Ok(false);
             }
             run.diff.new_row(key, new)?;
             store.replace_journal_row(key, old.as_ref(), new)?;

@@ -72,13 +72,17 @@ impl Part {
 
     /// Takes `quantity` of one lot at `cost`: a claim that was made before.
     fn claim(&mut self, lot: &LotKey, quantity: Msats, cost: Fiat) -> Result<()> {
-        let (_, held) = self.lots.iter_mut().find(|(key, _)| key == lot).ok_or_else(short)?;
+        // Claims were made from the front, and come in the order in which they were made.
+        let at = self.lots.iter().position(|(key, _)| key == lot).ok_or_else(short)?;
+        let (_, held) = self.lots.get_mut(at).ok_or_else(short)?;
         *held = held.sub(quantity)?;
         self.cost = self.cost.sub(cost)?;
         if *held < Msats::ZERO {
             return Err(short());
         }
-        self.lots.retain(|(_, held)| !held.is_zero());
+        if held.is_zero() {
+            self.lots.remove(at);
+        }
         Ok(())
     }
 }

@@ -87,6 +87,11 @@ impl<T: Readable> Store<T> {
         Ok(self.single("totals")?.unwrap_or_default())
     }
 
+    /// Whether a record ever named the lots it uses.
+    pub fn names_lots(&mut self) -> Result<bool> {
+        Ok(self.single("names_lots")?.unwrap_or(false))
+    }
+
     /// How far sums are from leaving their range.
     pub fn limits(&mut self) -> Result<Limits> {
         Ok(self.single("limits")?.unwrap_or_default())
@@ -187,6 +192,10 @@ impl WriteStore<'_> {
 
     pub fn set_totals(&mut self, totals: &Totals) -> Result<()> {
         self.set_single("totals", totals)
+    }
+
+    pub fn set_names_lots(&mut self) -> Result<()> {
+        if self.names_lots()? { Ok(()) } else { self.set_single("names_lots", &true) }
     }
 
     pub fn set_limits(&mut self, limits: &Limits) -> Result<()> {
