@@ -96,7 +96,7 @@ fn policies_hold_from_their_day_and_the_switch_is_an_event() {
     ]);
     let settings = set(&books, json!({ "policies": policies }));
     let second = &settings["policies"][1];
-    assert_eq!((&second["gains_algorithm"], &second["lot_scope"]), (&json!("HIFO"), &json!("connection")));
+    assert_eq!((&second["gains_algorithm"], &second["lot_scope"]), (&Value::Null, &json!("connection")));
     assert_eq!(second["allocation"], policies[1]["allocation"]);
     assert_eq!(books.json("/settings"), settings);
 
@@ -110,6 +110,19 @@ fn policies_hold_from_their_day_and_the_switch_is_an_event() {
     assert_eq!(books.json("/reports/capital-gains?format=json")["algorithm"], "mixed");
     assert_eq!(books.json("/reports/capital-gains?format=json&start=2024-01-01")["algorithm"], "HIFO");
     assert_eq!(books.json("/journals/events/c1.sell-1")["disposals"][0]["method"], "HIFO");
+
+    // Each report names the method of what it was asked for.
+    let named = |path: &str| books.json(path)["algorithm"].as_str().unwrap().to_owned();
+    for (query, method) in [("year=2023", "FIFO"), ("year=2024", "HIFO"), ("year=2025", "HIFO")] {
+        assert_eq!(named(&format!("/reports/form-8949?{query}")), method, "{query}");
+        assert_eq!(named(&format!("/reports/tax-summary?{query}")), method, "{query}");
+    }
+    assert_eq!(named("/reports/tax-summary"), "mixed");
+    for (query, method) in [("as_of=2023-12-31", "FIFO"), ("as_of=2024-01-01", "HIFO"), ("", "HIFO")] {
+        assert_eq!(named(&format!("/reports/open-lots?{query}")), method, "{query}");
+        let portfolio = books.json(&format!("/reports/portfolio-summary?{query}"));
+        assert_eq!(portfolio["btc_capital_gains"]["algorithm"], method, "{query}");
+    }
 
     // A list that does not fit is set aside, and the rule deals everything.
     let void = json!([{ "effective_from": "2025-01-01", "lot_scope": "connection", "allocation":
@@ -125,6 +138,29 @@ fn policies_hold_from_their_day_and_the_switch_is_an_event() {
     assert_eq!(books.json("/journals/quarantine")["items"][0]["event_id"], "allocation.2025-01-01");
     assert_eq!(set(&books, json!({ "policies": [] }))["policies"], json!([]));
     assert!(books.events("event_kind=lot_allocation").is_empty());
+}
+
+#[test]
+fn what_a_policy_leaves_out_goes_on_as_before_also_when_that_changes_later() {
+    let books = Books::kept();
+    let policies = json!([{ "effective_from": "2024-01-01", "lot_scope": "connection" }]);
+    set(&books, json!({ "policies": policies }));
+    let settings = set(&books, json!({ "gains_algorithm": "HIFO" }));
+    let policy = &settings["policies"][0];
+    assert_eq!((&policy["gains_algorithm"], &policy["lot_scope"]), (&Value::Null, &json!("connection")));
+    let report = books.json("/reports/capital-gains?format=json&end=2024-12-31");
+    assert_eq!(
+        (&report["algorithm"], &report["summary"]["total_cost_basis_fiat"]),
+        (&json!("HIFO"), &json!("551.00"))
+    );
+
+    let policies = json!([{ "effective_from": "2024-01-01", "gains_algorithm": "LOFO" }, { "effective_from": "2025-01-01" }]);
+    set(&books, json!({ "policies": policies }));
+    let settings = set(&books, json!({ "lot_scope": "connection" }));
+    assert!(books.events("event_kind=lot_allocation").is_empty(), "one scope from the beginning");
+    assert_eq!(column(&books, "/reports/capital-gains", "algorithm"), ["LOFO"; 3]);
+    // What is read can be put back.
+    assert_eq!(set(&books, json!({ "policies": settings["policies"] })), settings);
 }
 
 #[test]
@@ -149,6 +185,8 @@ fn what_cannot_hold_is_refused_by_field_and_row() {
         (day(json!({ "gains_algorithm": "AVG_COST" })), "policies"),
         (day(json!({ "effective_from": "2024-01-01" })), "policies"),
         (day(json!({ "effective_from": "2025-02-30" })), "policies[1].effective_from"),
+        (day(json!({ "effective_from": "2025-01-01T12:00" })), "policies[1].effective_from"),
+        (day(json!({ "effective_from": "20250101" })), "policies[1].effective_from"),
         (day(json!({ "gains_algorithm": "MAGIC" })), "policies[1].gains_algorithm"),
         (day(json!({ "lot_scope": "galaxy" })), "policies[1].lot_scope"),
         (row("", &books.feed, "1"), "policies[1].allocation[0].lot_id"),

@@ -568,3 +568,32 @@ fn the_guide_names_every_route() {
         }
     }
 }
+
+#[test]
+fn ranges_are_cut_in_the_zone_of_the_books_until_a_new_one_is_processed() {
+    let books = Books::kept();
+    let day = "/reports/journal-entries?format=json&start=2023-01-15&end=2023-01-15";
+    let entries = || books.json(day)["rows"].as_array().unwrap().len();
+    let booked = entries();
+    assert!(booked > 0);
+    // Bought at midnight in UTC, on the day before in New York.
+    let put = books.send("PUT", "/settings", r#"{"timezone":"America/New_York"}"#);
+    assert_eq!(put.status, 200, "{}", put.body);
+    assert_eq!(entries(), booked);
+    assert_eq!(books.events("from=2023-01-15&to=2023-01-15"), ["buy-1"]);
+    books.process();
+    assert_eq!(entries(), 0);
+    assert!(books.events("from=2023-01-15&to=2023-01-15").is_empty());
+}
+
+#[test]
+fn a_year_that_never_was_is_refused() {
+    let books = Books::kept();
+    for year in ["12000", "-12000", "10000"] {
+        for format in ["json", "csv"] {
+            let answer = books.get(&format!("/reports/tax-summary?year={year}&format={format}"));
+            assert_eq!(answer.is_problem(422, "invalid_query")["details"]["field"], "year", "{year}");
+        }
+    }
+    assert_eq!(books.json("/reports/tax-summary?year=1999")["years"], json!([]));
+}

@@ -273,6 +273,54 @@ fn what_if_sets_another_method_beside_the_books_and_writes_nothing() {
 }
 
 #[test]
+fn what_if_overwrites_what_it_names_and_leaves_other_policies() {
+    let books = Books::kept();
+    let put = |settings: Value| {
+        assert_eq!(books.send("PUT", "/settings", &settings.to_string()).status, 200, "{settings}");
+        books.process();
+    };
+    put(json!({ "policies": [
+        { "effective_from": "2024-01-01", "gains_algorithm": "HIFO" },
+        { "effective_from": "2025-01-01", "gains_algorithm": "LIFO", "lot_scope": "connection",
+          "allocation": [{ "lot_id": "c1.buy-1#0", "connection_id": books.feed, "quantity_sat": "500000.000" }] }
+    ] }));
+    let days = |what: &Value| {
+        let policies = what["policies_after"]["policies"].as_array().unwrap().clone();
+        policies.into_iter().map(|policy| policy["from"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let what = books.json("/reports/what-if?lot_scope=connection");
+    assert_eq!((&what["differs"], days(&what).len()), (&json!(false), 2), "{what}");
+    let what = books.json("/reports/what-if?gains_algorithm=FIFO&end=2024-12-31");
+    assert_eq!((gain(&what["total"]["before"]), gain(&what["total"]["after"])), ("444.00", "568.00"));
+    assert_eq!(days(&what), ["2025-01-01"], "the step to pools of their own");
+    let what = books.json("/reports/what-if?gains_algorithm=AVG_COST&lot_scope=universal");
+    assert!(days(&what).is_empty());
+    let refused = books.get("/reports/what-if?gains_algorithm=AVG_COST").is_problem(422, "invalid_query");
+    assert_eq!(refused["details"]["field"], "gains_algorithm", "a pool is divided under it");
+
+    // What is asked for together is checked together.
+    put(json!({ "lot_scope": "connection", "policies": [] }));
+    let what = books.json("/reports/what-if?gains_algorithm=UK_S104&lot_scope=universal");
+    assert_eq!(what["policies_after"]["gains_algorithm"], "UK_S104");
+    let refused = books.get("/reports/what-if?gains_algorithm=UK_S104").is_problem(422, "invalid_query");
+    assert_eq!(refused["details"]["field"], "gains_algorithm");
+    let refused = books.get("/reports/what-if?gains_algorithm=UK_S104&lot_scope=connection");
+    assert_eq!(refused.is_problem(422, "invalid_query")["details"]["field"], "lot_scope");
+}
+
+#[test]
+fn what_if_is_refused_while_facts_wait() {
+    let books = Books::kept();
+    books.import(EARLIER);
+    books.get("/reports/what-if?gains_algorithm=LIFO").is_problem(409, "not_final");
+    books.process();
+    assert_eq!(
+        gain(&books.json("/reports/what-if?gains_algorithm=LIFO&end=2024-12-31")["total"]["before"]),
+        "794.00"
+    );
+}
+
+#[test]
 fn conservation_shows_in_out_and_left_per_pool() {
     let books = Books::kept();
     let report = books.json("/reports/conservation");

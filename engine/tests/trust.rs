@@ -302,6 +302,21 @@ fn a_cancelled_what_if_leaves_no_trace() {
 }
 
 #[test]
+fn a_what_if_is_refused_while_facts_wait() {
+    let bytes: Vec<u8> = (0..400u32).map(|n| (n * 37 % 251) as u8).collect();
+    let world = World::decode(&bytes);
+    let book = empty_book();
+    run(&world, &book, &world.in_order());
+    let mut other = book.snapshot().unwrap().settings().unwrap();
+    other.rate_max_age_hours += 1;
+    book.set_settings(now(), &other).unwrap();
+    let asked = || book.what_if(now(), &settings(&world.policy[0]), &period(), &ALL, &|| false);
+    assert_eq!(reason(asked().unwrap_err()), Refusal::NotFinal);
+    book.process(now(), false, &|| false).unwrap();
+    assert!(asked().is_ok());
+}
+
+#[test]
 fn the_change_log_says_what_each_write_touched() {
     let bytes: Vec<u8> = (0..500u32).map(|n| (n * 91 % 253) as u8).collect();
     let world = World::decode(&bytes);

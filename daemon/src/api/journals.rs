@@ -123,7 +123,7 @@ pub(super) fn event_cursor(cursor: &str) -> Result<EventKey, Problem> {
 }
 
 fn filter(book: &Snapshot, query: &EventQuery) -> Result<EventFilter, Problem> {
-    let zone = Zone::named(&book.settings()?.timezone)?;
+    let zone = book.zone()?;
     let range = range(("from", query.from.as_deref()), ("to", query.to.as_deref()), &zone)?;
     let connection = match &query.connection {
         None => None,

@@ -17,9 +17,9 @@ use crate::workspaces::settings::{algorithm_word, lot_scope_word};
 pub(super) struct PolicyBody {
     /// The day from whose start it holds, in the profile's time zone, e.g. `2025-01-01`.
     effective_from: String,
-    /// `FIFO`, `LIFO`, `HIFO` or `LOFO`; left out, the method before goes on.
+    /// `FIFO`, `LIFO`, `HIFO` or `LOFO`; left out or `null`, the method before goes on.
     gains_algorithm: Option<String>,
-    /// `universal` or `connection`; left out, the scope before goes on.
+    /// `universal` or `connection`; left out or `null`, the scope before goes on.
     lot_scope: Option<String>,
     /// Where the scope becomes `connection`: lots dealt by your word, before the rule deals the rest.
     #[serde(default)]
@@ -42,8 +42,8 @@ impl From<Policy> for PolicyBody {
     fn from(row: Policy) -> Self {
         Self {
             effective_from: row.day,
-            gains_algorithm: Some(algorithm_word(row.gains_algorithm).to_owned()),
-            lot_scope: Some(lot_scope_word(row.lot_scope).to_owned()),
+            gains_algorithm: row.gains_algorithm.map(|algorithm| algorithm_word(algorithm).to_owned()),
+            lot_scope: row.lot_scope.map(|scope| lot_scope_word(scope).to_owned()),
             allocation: row.allocation.into_iter().map(AllocationBody::from).collect(),
         }
     }

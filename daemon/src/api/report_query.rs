@@ -240,7 +240,12 @@ impl Wanted {
             Report::OpenLots => Asked::OpenLots(self.as_of(book)?),
             Report::CapitalGains => Asked::CapitalGains(self.range(book)?, self.query.rows.unwrap_or(true)),
             Report::JournalEntries => Asked::JournalEntries(self.range(book)?),
-            Report::TaxSummary => Asked::TaxSummary(self.query.year),
+            Report::TaxSummary => {
+                if let Some(year) = self.query.year {
+                    Range::year(year, &book.zone()?).map_err(problem)?;
+                }
+                Asked::TaxSummary(self.query.year)
+            }
             Report::Conservation => Asked::Conservation,
             Report::BalanceHistory => {
                 let query = self.history(book)?;
@@ -259,8 +264,10 @@ impl Wanted {
     pub(super) fn tag(&self, book: &Snapshot) -> Result<String, Problem> {
         let query = &self.query;
         let moment = match self.report {
-            // The term of an open lot depends on the day it is looked at.
-            Report::OpenLots if query.as_of.is_none() => book.zone()?.day(now())?.to_string(),
+            // The term of an open lot depends on the day it is looked at, and so does the method in force.
+            Report::OpenLots | Report::PortfolioSummary if query.as_of.is_none() => {
+                book.zone()?.day(now())?.to_string()
+            }
             // Ends at this moment, and so does the rate at its end.
             Report::BalanceHistory if query.end.is_none() => now().to_string(),
             _ => String::new(),

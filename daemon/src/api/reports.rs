@@ -46,7 +46,7 @@ async fn get(
     let wanted = Wanted::checked(&of.report, query)?;
     // Rates and settings changed since the last process are marked in the book: the report says that it is not final,
     // and its tag is a new one.
-    access.prepare().await?;
+    access.prepare_to_read().await?;
     match wanted.format {
         Format::Json => json(&access, wanted, headers).await,
         Format::Csv => csv(access, wanted).await,

@@ -95,7 +95,7 @@ async fn list(
 #[utoipa::path(get, path = "/v1/workspaces/{w}/profiles/{p}/seals/{id}", tag = "seals",
     operation_id = "get_seal", responses((status = 200, body = SealBody)))]
 async fn get(access: BookAccess, Path(of): Path<OfSeal>) -> Result<axum::Json<SealBody>, Problem> {
-    access.prepare().await?;
+    access.prepare_to_read().await?;
     let read = move |book: &Snapshot| -> Result<SealBody, Problem> {
         let id = of.id.to_string();
         Ok(SealBody::new(book.seal(&id)?, Some(book.is_restated(&id)?))?)
@@ -166,7 +166,7 @@ async fn restatement(
 ) -> Result<Response, Problem> {
     let limit = page::limit(query.limit)?;
     let listing = Listing { after: query.cursor.as_deref().map(read_place).transpose()?, limit };
-    access.prepare().await?;
+    access.prepare_to_read().await?;
     let read = move |book: &Snapshot| book.restatement(&of.id.to_string(), now(), &listing);
     Ok(axum::Json(RestatementBody::from(access.read(read).await?)).into_response())
 }

@@ -63,20 +63,13 @@ async fn get(access: BookAccess, Query(query): Query<WhatIfQuery>) -> Result<Res
         after: query.cursor.as_deref().map(read_place).transpose()?,
         limit: page::limit(query.limit)?,
     };
-    let none = Change::default;
-    let asked = [
-        (
-            "gains_algorithm",
-            query.gains_algorithm.map(|word| Change { gains_algorithm: Some(word), ..none() }),
-        ),
-        ("lot_scope", query.lot_scope.map(|word| Change { lot_scope: Some(word), ..none() })),
-        (
-            "transfer_fee_treatment",
-            query.transfer_fee_treatment.map(|word| Change { transfer_fee_treatment: Some(word), ..none() }),
-        ),
-    ];
-    let changes = asked.into_iter().filter_map(|(name, change)| Some((name, change?))).collect();
-    let report = what_if::what_if(&access, changes, (query.start, query.end), listing).await?;
+    let change = Change {
+        gains_algorithm: query.gains_algorithm,
+        lot_scope: query.lot_scope,
+        transfer_fee_treatment: query.transfer_fee_treatment,
+        ..Change::default()
+    };
+    let report = what_if::what_if(&access, change, (query.start, query.end), listing).await?;
     let body = WhatIfBody {
         policies_before: SettingsWords::of(&report.booked),
         policies_after: SettingsWords::of(&report.hypothetical),

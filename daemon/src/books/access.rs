@@ -14,7 +14,7 @@ use super::settings::{NO_CONNECTION, engine_settings};
 use crate::api::access::OwnedProfile;
 use crate::clock;
 use crate::rates;
-use crate::server::problem::Problem;
+use crate::server::problem::{Code, Problem};
 use crate::state::AppState;
 use crate::store::record::{Profile, Settings};
 use crate::workspaces::profiles;
@@ -92,6 +92,12 @@ impl BookAccess {
         Ok(())
     }
 
+    /// [`BookAccess::prepare`] before something is only read: a disk that takes no writes does not stand in the way, since what is
+    /// there can be read as it is.
+    pub(crate) async fn prepare_to_read(&self) -> Result<(), Problem> {
+        unless_unwritable(self.prepare().await)
+    }
+
     /// [`BookAccess::write`] after [`BookAccess::prepare`], in one turn: `work` sees the facts of this moment.
     pub(crate) async fn write_prepared<R, F>(&self, work: F) -> Result<R, Problem>
     where
@@ -148,6 +154,20 @@ pub(super) fn settings_in(book: &Snapshot, settings: &Settings) -> Result<model:
         let id = id.to_string();
         connections.iter().find(|known| known.id == id).map_or(NO_CONNECTION, |known| known.no)
     })
+}
+
+/// Passes over a disk that is full or failing, with a word in the log.
+fn unless_unwritable(prepared: Result<(), Problem>) -> Result<(), Problem> {
+    match prepared {
+        Err(problem) if matches!(problem.code(), Code::StorageFull | Code::StorageFailed) => {
+            tracing::warn!(
+                ?problem,
+                "the book is read without rates or settings that it cannot take over now"
+            );
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// What the book has to know before anything is derived.
@@ -207,6 +227,16 @@ pub(super) mod tests {
         let (user, points) = (access.user, rates::parse_csv(csv.as_bytes()).unwrap());
         let write = move |tx: &crate::store::WriteTx| rates::import(tx, user, &points).map(drop);
         access.state.store.write::<_, StoreError, _>(write).await.unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_writes_hinders_no_reading() {
+        use crate::server::problem::Code;
+        let with = |code| super::unless_unwritable(Err(Problem::new(code, "no")));
+        assert!(with(Code::StorageFull).is_ok() && with(Code::StorageFailed).is_ok());
+        for code in [Code::NotFound, Code::BookDamaged, Code::Overloaded] {
+            assert_eq!(with(code).unwrap_err().code(), code);
+        }
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::server::problem::Problem;
 use crate::store::record::{GainsAlgorithm, LotScope, Policy, Settings, TransferFeeTreatment};
+use crate::workspaces::policies::in_force;
 
 /// No connection has this number, so that nothing is ever dealt to it.
 pub(super) const NO_CONNECTION: ConnectionNo = ConnectionNo(0);
@@ -29,7 +30,8 @@ pub(super) fn engine_settings(
     settings: &Settings,
     number: impl Fn(Uuid) -> ConnectionNo,
 ) -> Result<model::Settings, Problem> {
-    let policies = settings.policies.iter().map(|policy| engine_policy(policy, &number));
+    let policies = settings.policies.iter().zip(in_force(settings));
+    let policies = policies.map(|(policy, in_force)| engine_policy(policy, in_force, &number));
     Ok(model::Settings {
         fiat_currency: settings.fiat_currency.parse()?,
         method: method(settings.gains_algorithm),
@@ -44,7 +46,11 @@ pub(super) fn engine_settings(
     })
 }
 
-fn engine_policy(policy: &Policy, number: &impl Fn(Uuid) -> ConnectionNo) -> Result<model::Policy, Problem> {
+fn engine_policy(
+    policy: &Policy,
+    in_force: (GainsAlgorithm, LotScope),
+    number: &impl Fn(Uuid) -> ConnectionNo,
+) -> Result<model::Policy, Problem> {
     let allocation = policy.allocation.iter().map(|row| model::Allocation {
         lot: row.lot.clone(),
         connection: number(row.connection),
@@ -52,8 +58,8 @@ fn engine_policy(policy: &Policy, number: &impl Fn(Uuid) -> ConnectionNo) -> Res
     });
     Ok(model::Policy {
         from: policy.day.parse::<Date>().map_err(|error| Problem::internal(&error))?,
-        method: method(policy.gains_algorithm),
-        lot_scope: scope(policy.lot_scope),
+        method: method(in_force.0),
+        lot_scope: scope(in_force.1),
         allocation: allocation.collect(),
     })
 }

@@ -182,6 +182,11 @@ impl Problem {
         &self.message
     }
 
+    /// The field or parameter at fault, where there is one.
+    pub(crate) fn at_field(&self) -> Option<&str> {
+        self.details.as_ref()?.get("field")?.as_str()
+    }
+
     /// Which kind of refusal this is.
     pub(crate) fn code(&self) -> Code {
         self.code

@@ -71,8 +71,10 @@ records! {
     Policy {
         /// `YYYY-MM-DD`, in the profile's time zone.
         day: String,
-        gains_algorithm: GainsAlgorithm,
-        lot_scope: LotScope,
+        /// `None`: the method before goes on, whatever it is by then.
+        gains_algorithm: Option<GainsAlgorithm>,
+        /// `None`: the scope before goes on.
+        lot_scope: Option<LotScope>,
         /// Lots dealt to connections by the user's word.
         allocation: Vec<Allocated>,
     }

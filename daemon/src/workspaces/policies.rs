@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::settings::{checked_algorithm, checked_lot_scope};
 use crate::server::problem::Problem;
-use crate::store::record::{Allocated, Policy, Settings};
+use crate::store::record::{Allocated, GainsAlgorithm, LotScope, Policy, Settings};
 
 /// Rows of all allocations of a profile, at most.
 const MAX_ALLOCATED: usize = 10_000;
@@ -28,38 +28,50 @@ pub(crate) struct NewPolicy {
 }
 
 /// Every policy with its values checked; errors name the field and the row.
-pub(super) fn checked(policies: Vec<NewPolicy>, base: &Settings) -> Result<Vec<Policy>, Problem> {
+pub(super) fn checked(policies: Vec<NewPolicy>) -> Result<Vec<Policy>, Problem> {
     if policies.iter().map(|policy| policy.allocation.len()).sum::<usize>() > MAX_ALLOCATED {
         let message = format!("policies may allocate {MAX_ALLOCATED} lots together");
         return Err(Problem::field("policies", message));
     }
-    let mut before = (base.gains_algorithm, base.lot_scope);
     let mut checked = Vec::with_capacity(policies.len());
     for (at, policy) in policies.into_iter().enumerate() {
         let field = |name: &str| format!("policies[{at}].{name}");
-        let day = policy.effective_from.parse::<Date>().map_err(|_| {
-            let field = field("effective_from");
-            Problem::field(&field, format!("{field} must be a date such as 2025-01-01"))
-        })?;
-        if let Some(word) = policy.gains_algorithm {
-            before.0 = checked_algorithm(&field("gains_algorithm"), &word)?;
-        }
-        if let Some(word) = policy.lot_scope {
-            before.1 = checked_lot_scope(&field("lot_scope"), &word)?;
-        }
+        let day = checked_day(&field("effective_from"), policy.effective_from)?;
+        let algorithm =
+            policy.gains_algorithm.map(|word| checked_algorithm(&field("gains_algorithm"), &word));
+        let scope = policy.lot_scope.map(|word| checked_lot_scope(&field("lot_scope"), &word));
         let allocation = policy
             .allocation
             .into_iter()
             .enumerate()
             .map(|(row, allocated)| checked_allocation(&field(&format!("allocation[{row}]")), allocated));
         checked.push(Policy {
-            day: day.to_string(),
-            gains_algorithm: before.0,
-            lot_scope: before.1,
+            day,
+            gains_algorithm: algorithm.transpose()?,
+            lot_scope: scope.transpose()?,
             allocation: allocation.collect::<Result<_, _>>()?,
         });
     }
     Ok(checked)
+}
+
+/// Method and scope in force from each policy on, in order: what one leaves out is that of the one before, and of the settings
+/// before all of them.
+pub(crate) fn in_force(settings: &Settings) -> impl Iterator<Item = (GainsAlgorithm, LotScope)> {
+    let base = (settings.gains_algorithm, settings.lot_scope);
+    settings.policies.iter().scan(base, |(algorithm, scope), policy| {
+        *algorithm = policy.gains_algorithm.unwrap_or(*algorithm);
+        *scope = policy.lot_scope.unwrap_or(*scope);
+        Some((*algorithm, *scope))
+    })
+}
+
+/// A day as it is stored. The parser of dates also takes a time of day and drops it, which nobody means.
+fn checked_day(field: &str, text: String) -> Result<String, Problem> {
+    match text.parse::<Date>() {
+        Ok(day) if day.to_string() == text => Ok(text),
+        _ => Err(Problem::field(field, format!("{field} must be a date such as 2025-01-01"))),
+    }
 }
 
 fn checked_allocation(field: &str, row: (String, Uuid, String)) -> Result<Allocated, Problem> {

@@ -73,7 +73,7 @@ impl Change {
             new.lot_scope = checked_lot_scope("lot_scope", &word)?;
         }
         if let Some(policies) = self.policies {
-            new.policies = policies::checked(policies, &new)?;
+            new.policies = policies::checked(policies)?;
         }
         if let Some(name) = self.timezone {
             new.timezone = checked_timezone(&name)?;

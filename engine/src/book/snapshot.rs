@@ -216,9 +216,16 @@ impl Snapshot {
     }
 
     /// Gains, income and expenses per tax year, or of one year.
+    ///
+    /// # Errors
+    /// As [`Range::year`].
     pub fn tax_summary(&self, year: Option<i16>, now: Timestamp) -> Result<reports::TaxSummary> {
+        let range = match year {
+            Some(year) => Range::year(year, &self.zone()?)?,
+            None => Range::default(),
+        };
         let years = self.spans()?.years(year)?;
-        self.with_context(|ctx| reports::tax_summary(ctx, &years, now))
+        self.with_context(|ctx| reports::tax_summary(ctx, &years, &range, now))
     }
 
     /// The spans a balance history has: from the first day of the books, or `start`, to `end`, or now.
@@ -278,9 +285,9 @@ impl Snapshot {
         self.with_context(|ctx| reports::form_8949_csv(ctx, || self.journal(&range), query, out))
     }
 
-    /// The zone of the book.
+    /// The zone the journal was made under: days of a question mean the same as days of an answer.
     pub fn zone(&self) -> Result<Zone> {
-        Zone::named(&self.settings()?.timezone)
+        Zone::named(&self.booked_settings()?.timezone)
     }
 
     /// The last price of bitcoin in the book's currency up to `at`, and its instant.

@@ -79,7 +79,7 @@ impl Spans {
         Ok(sum)
     }
 
-    /// The sums of every year on which something happened, or of `year` alone; oldest first.
+    /// The sums of every year on which something happened, or of `year` alone, which the calendar has; oldest first.
     pub fn years(&mut self, year: Option<i16>) -> Result<Vec<(i16, DayTotals)>> {
         let mut years: Vec<(i16, DayTotals)> = Vec::new();
         let first_of = |year: i16| jiff::civil::Date::new(year, 1, 1).ok().map(Day::of);

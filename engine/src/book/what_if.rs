@@ -5,7 +5,7 @@
 
 use super::Book;
 use crate::derive;
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::id::{EventKey, instant_bytes};
 use crate::model::{JournalRow, Settings};
 use crate::reports::{self, Listing, Range, Side, WhatIf};
@@ -16,7 +16,8 @@ impl Book {
     /// The gains of `range` as booked and as they would be under `settings`, per tax year, with the events that differ.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for another currency than the book's; [`Error::Cancelled`] when `cancelled` says so.
+    /// [`Error::Invalid`] for another currency than the book's; [`Error::Refused`] while facts wait for the next process, whose
+    /// effect would be taken for that of the policies; [`Error::Cancelled`] when `cancelled` says so.
     pub fn what_if(
         &self,
         now: Timestamp,
@@ -33,6 +34,11 @@ impl Book {
             if booked.fiat_currency != settings.fiat_currency {
                 let problem = "gains under another currency cannot be set beside those of the book";
                 return Err(Error::invalid("fiat_currency", problem));
+            }
+            if store.dirty_from()?.is_some() {
+                let problem = "facts wait for the next process and would be taken for an effect of the policies; process the \
+                    journal, then ask again";
+                return Err(Error::refused(Refusal::NotFinal, problem));
             }
             store.set_settings(settings)?;
             derive::process(store, &[derive::EVERYTHING], cancelled)?;

@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use jiff::civil::Date;
 use serde::Serialize;
 
 use super::capital_gains::for_each_sale;
@@ -49,7 +48,7 @@ pub struct Form8949 {
     pub year: i16,
     /// Always `USD`.
     pub fiat_currency: String,
-    /// The lot selection method.
+    /// The lot selection method in force in the year; `mixed` where there was more than one.
     pub algorithm: &'static str,
     /// The zone of all dates.
     pub timezone: String,
@@ -189,12 +188,7 @@ impl FormQuery {
             let problem = "a connection is either in basis_reported or in proceeds_reported";
             return Err(Error::invalid("proceeds_reported", problem));
         }
-        let day = |month, day| {
-            let problem =
-                |_| Error::invalid("year", format!("{} is not a tax year; use e.g. 2025", self.year));
-            Date::new(self.year, month, day).map_err(problem)
-        };
-        Ok(Range { start: Some(zone.start_of(day(1, 1)?)?), end: Some(zone.end_of(day(12, 31)?)?) })
+        Range::year(self.year, zone)
     }
 
     fn checkbox(&self, connection: ConnectionNo, term: Term) -> Checkbox {
@@ -243,7 +237,7 @@ pub fn form_8949(
         head: ctx.head(snapshot_timestamp),
         year: query.year,
         fiat_currency: ctx.settings.fiat_currency.code().to_owned(),
-        algorithm: ctx.settings.method.name(),
+        algorithm: ctx.algorithm(&query.range(ctx.settings.fiat_currency, &ctx.zone)?),
         timezone: ctx.settings.timezone.clone(),
         whole_dollars: query.whole_dollars,
         boxes: boxes

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::table::{Cell, Table};
-use super::{Range, ReportContext, ReportHead};
+use super::{ReportContext, ReportHead};
 use crate::error::Result;
 use crate::model::{OpenLot, Term};
 use crate::money::{Fiat, Msats};
@@ -21,7 +21,7 @@ pub struct OpenLots {
     pub as_of: Option<String>,
     /// The book's currency.
     pub fiat_currency: String,
-    /// The lot selection method.
+    /// The lot selection method in force at the instant shown.
     pub algorithm: &'static str,
     /// Sum of the rows' quantities, in decimal satoshis.
     pub total_quantity: String,
@@ -78,7 +78,7 @@ pub fn open_lots(
         head: ctx.head(snapshot_timestamp),
         as_of: as_of.map(|at| at.to_string()),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.algorithm(&Range::default()),
+        algorithm: ctx.algorithm_at(shown_at),
         total_quantity: quantity.to_sat_text(),
         total_cost_basis_fiat: cost.to_text(currency),
         rows,

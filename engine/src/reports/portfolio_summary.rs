@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::figures::{net_text, percentage};
-use super::{Range, ReportContext, ReportHead};
+use super::{ReportContext, ReportHead};
 use crate::error::{Error, Result};
 use crate::journal::chart;
 use crate::model::{Asset, Totals};
@@ -69,7 +69,7 @@ pub struct AssetInfo {
 /// Gains, realised and not; `_fiat` in decimal major units, quantities in decimal satoshis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PortfolioGains {
-    /// The lot selection method.
+    /// The lot selection method in force at the instant shown.
     pub algorithm: &'static str,
     /// Disposals that realised a gain or a loss.
     pub sale_count: u64,
@@ -124,7 +124,7 @@ pub fn portfolio_summary(
         btc_rate_timestamp: latest_rate.map(|(_, time)| time.to_string()),
         fiat_valuation: FiatValuation { fiat_currency: currency.code().to_owned(), total: worth },
         balances: held.into_iter().map(holding).collect::<Result<_>>()?,
-        btc_capital_gains: gains(ctx, totals, rate)?,
+        btc_capital_gains: gains(ctx, totals, rate, as_of.unwrap_or(snapshot_timestamp))?,
     })
 }
 
@@ -148,7 +148,12 @@ fn holding((asset, units): (Asset, i128)) -> Result<Holding> {
     Ok(Holding { asset: info, net: net_text(asset, units)? })
 }
 
-fn gains(ctx: &ReportContext<'_>, totals: &Totals, rate: Option<Rate>) -> Result<PortfolioGains> {
+fn gains(
+    ctx: &ReportContext<'_>,
+    totals: &Totals,
+    rate: Option<Rate>,
+    shown_at: Timestamp,
+) -> Result<PortfolioGains> {
     let currency = ctx.settings.fiat_currency;
     let text = |amount: Fiat| amount.to_text(currency);
     let (done, open_cost) = (&totals.gains, totals.open_cost);
@@ -159,7 +164,7 @@ fn gains(ctx: &ReportContext<'_>, totals: &Totals, rate: Option<Rate>) -> Result
         None => None,
     };
     Ok(PortfolioGains {
-        algorithm: ctx.algorithm(&Range::default()),
+        algorithm: ctx.algorithm_at(shown_at),
         sale_count: done.disposals,
         total_quantity_sold: done.quantity.to_sat_text(),
         total_proceeds_fiat: text(proceeds),

@@ -31,6 +31,18 @@ impl Range {
         }
     }
 
+    /// The instants of the calendar year `year` in `zone`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a year that the calendar or the zone does not have.
+    pub fn year(year: i16, zone: &Zone) -> Result<Self> {
+        let bad = || Error::invalid("year", format!("{year} is not a tax year; use e.g. 2025"));
+        let day = |month, day| Date::new(year, month, day).map_err(|_| bad());
+        let (first, last) = (day(1, 1)?, day(12, 31)?);
+        let (start, end) = (zone.start_of(first).map_err(|_| bad())?, zone.end_of(last).map_err(|_| bad())?);
+        Ok(Range { start: Some(start), end: Some(end) })
+    }
+
     /// Whether `at` is inside.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.start.is_none_or(|start| start <= at) && self.end.is_none_or(|end| at <= end)
@@ -88,6 +100,18 @@ mod tests {
         assert!(!range.contains(Timestamp::from_micros(end.as_micros() + 1)));
         assert!(Range::default().contains(Timestamp::MIN));
         assert_eq!(end.to_string(), "2025-12-31T23:59:59Z", "a given time is not stretched to its day");
+    }
+
+    #[test]
+    fn a_year_is_that_of_the_zone_and_one_that_never_was_is_refused() {
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        assert_eq!(Range::year(2025, &zone).unwrap(), berlin("2025-01-01", "2025-12-31").unwrap());
+        for never in [12_000, -12_000, i16::MAX, i16::MIN] {
+            assert!(
+                matches!(Range::year(never, &zone), Err(Error::Invalid { field: "year", .. })),
+                "{never}"
+            );
+        }
     }
 
     #[test]

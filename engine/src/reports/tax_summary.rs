@@ -5,14 +5,13 @@
 
 use std::io::Write;
 
-use jiff::civil::Date;
 use serde::Serialize;
 
 use super::figures::net_text;
 use super::gain_sums::{GainSummary, summary};
 use super::table::{Cell, Table};
 use super::{Range, ReportContext, ReportHead};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journal::{add_day, add_sales, fiat, msats};
 use crate::model::{Account, Asset, Counter, DayTotals, SaleTotals};
 use crate::money::Currency;
@@ -26,7 +25,7 @@ pub struct TaxSummary {
     pub head: ReportHead,
     /// The book's currency.
     pub fiat_currency: String,
-    /// The lot selection method.
+    /// The lot selection method in force in the years asked for; `mixed` where there was more than one.
     pub algorithm: &'static str,
     /// The zone that decides when a year begins.
     pub timezone: String,
@@ -98,13 +97,14 @@ pub struct Expenses {
     pub total_fees_fiat: String,
 }
 
-/// The `years`, oldest first, each with the sums of its days.
+/// The `years`, oldest first, each with the sums of its days. `range` is what was asked for: one year or all time.
 ///
 /// # Errors
 /// [`Error::Overflow`](crate::Error::Overflow) when a total leaves its range.
 pub fn tax_summary(
     ctx: &ReportContext<'_>,
     years: &[(i16, DayTotals)],
+    range: &Range,
     snapshot_timestamp: Timestamp,
 ) -> Result<TaxSummary> {
     let mut all = DayTotals::default();
@@ -113,7 +113,7 @@ pub fn tax_summary(
     let one = |(year, sums): &(i16, DayTotals)| {
         Ok(TaxYear {
             year: *year,
-            algorithm: ctx.algorithm(&whole_year(ctx, *year)?),
+            algorithm: ctx.algorithm(&Range::year(*year, &ctx.zone)?),
             event_count: sums.events,
             quarantined_count: sums.quarantined,
             summary: summary(&sales(sums)?, currency)?,
@@ -124,7 +124,7 @@ pub fn tax_summary(
     Ok(TaxSummary {
         head: ctx.head(snapshot_timestamp),
         fiat_currency: currency.code().to_owned(),
-        algorithm: ctx.algorithm(&Range::default()),
+        algorithm: ctx.algorithm(range),
         timezone: ctx.settings.timezone.clone(),
         years: years.iter().map(one).collect::<Result<_>>()?,
         summary: summary(&sales(&all)?, currency)?,
@@ -199,13 +199,6 @@ fn expenses(sums: &DayTotals, currency: Currency) -> Result<Expenses> {
         exchange_fees: exchange.flow(currency)?,
         total_fees_fiat: fiat(total)?.to_text(currency),
     })
-}
-
-/// The instants of a calendar year.
-fn whole_year(ctx: &ReportContext<'_>, year: i16) -> Result<Range> {
-    let bad = |error: jiff::Error| Error::invalid("date", error.to_string());
-    let (first, last) = (Date::new(year, 1, 1).map_err(bad)?, Date::new(year, 12, 31).map_err(bad)?);
-    Ok(Range { start: Some(ctx.zone.start_of(first)?), end: Some(ctx.zone.end_of(last)?) })
 }
 
 impl TaxSummary {
@@ -299,7 +292,7 @@ mod tests {
 
     #[test]
     fn years_of_a_saver() {
-        let report = tax_summary(&context(), &years(saver_rows()), SNAPSHOT).unwrap();
+        let report = tax_summary(&context(), &years(saver_rows()), &Range::default(), SNAPSHOT).unwrap();
         let expected = "year,disposal_count,quantity_btc,gross_proceeds,fee,net_proceeds,cost_basis,short_term_gain,\
             long_term_gain,realized_gain,currency,algorithm,income_external,income_routing,income_interest,income_total,\
             spent,network_fees,lightning_fees,exchange_fees,fees_total\n\
@@ -334,7 +327,7 @@ mod tests {
             (Counter::OpeningBalances, 9_000, 900),
         ];
         let rows = rows.iter().map(|(counter, msat, cents)| (key("e", 0), came(*counter, *msat, *cents)));
-        let report = tax_summary(&context(), &years(rows.collect()), SNAPSHOT).unwrap();
+        let report = tax_summary(&context(), &years(rows.collect()), &Range::default(), SNAPSHOT).unwrap();
         let flow = |quantity: &str, value: &str| Flow { quantity: quantity.into(), value_fiat: value.into() };
         let expected = Income {
             external: flow("1.250", "1.07"),
@@ -349,7 +342,7 @@ mod tests {
         #[test]
         fn the_columns_sum_to_the_printed_totals(rows in prop::collection::vec(any_row(), 0..6)) {
             let dated = rows.into_iter().enumerate().map(|(n, row)| (key("e", 30_000_000 * n as i64), row));
-            let report = tax_summary(&context(), &years(dated.collect()), SNAPSHOT).unwrap();
+            let report = tax_summary(&context(), &years(dated.collect()), &Range::default(), SNAPSHOT).unwrap();
             let csv = csv_of(&report);
             let column = |name: &str| -> Decimal {
                 let mut reader = csv::Reader::from_reader(csv.as_bytes());
