@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backup::make::{Source, make};
 use crate::state::AppState;
@@ -43,13 +44,14 @@ pub(crate) enum Answer {
 }
 
 /// Answers commands until the server stops. Only behind the lock of the store: a socket that is there is a dead one's.
-/// A server that cannot listen serves all the same; its log says so.
-pub(crate) fn listen(state: &AppState) {
+/// A server that cannot listen serves all the same; its log says so. The task ends when every command has its answer.
+pub(crate) fn listen(state: &AppState) -> Option<JoinHandle<()>> {
     let path = state.config.data_dir.join(NAME);
     match bind(&path) {
-        Ok(listener) => drop(tokio::spawn(serve(listener, path, state.clone()))),
+        Ok(listener) => Some(tokio::spawn(serve(listener, path, state.clone()))),
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "no control socket: nacre backup needs a stopped server");
+            None
         }
     }
 }
@@ -65,9 +67,13 @@ fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 async fn serve(listener: UnixListener, path: PathBuf, state: AppState) {
+    let mut running = JoinSet::new();
     while let Some(accepted) = state.shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, state.clone()))),
+            Ok((stream, _)) => {
+                while running.try_join_next().is_some() {}
+                running.spawn(converse(stream, state.clone()));
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a command");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -76,23 +82,25 @@ async fn serve(listener: UnixListener, path: PathBuf, state: AppState) {
     }
     // What cannot be removed is removed by the next server.
     let _ = std::fs::remove_file(path);
+    while running.join_next().await.is_some() {}
 }
 
 async fn converse(mut stream: UnixStream, state: AppState) {
     let (read, mut write) = stream.split();
     let mut line = String::new();
     let mut read = tokio::io::BufReader::new(read.take(REQUEST_BYTES_MAX));
-    let answer = match tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut line)).await {
-        Ok(Ok(_)) => match serde_json::from_str(&line) {
+    let asked = tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut line));
+    let answer = match state.shutdown.run_until_cancelled(asked).await {
+        Some(Ok(Ok(_))) => match serde_json::from_str(&line) {
             Ok(request) => carry_out(request, &state).await,
             Err(error) => Answer::Refused(format!("the server does not know this command: {error}")),
         },
-        Ok(Err(_)) | Err(_) => return,
+        Some(Ok(Err(_)) | Err(_)) | None => return,
     };
     let mut text = serde_json::to_vec(&answer).unwrap_or_default();
     text.push(b'\n');
-    // Who asked may have gone.
-    let _ = write.write_all(&text).await;
+    // Who asked may have gone, or may not read.
+    let _ = tokio::time::timeout(REQUEST_TIMEOUT, write.write_all(&text)).await;
 }
 
 async fn carry_out(request: Request, state: &AppState) -> Answer {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::restore::unfinished;
 use crate::books::{Books, Spool, leftovers};
 use crate::config::Config;
 use crate::identity::Identity;
@@ -46,6 +47,9 @@ impl AppState {
     /// When the folder cannot be created, the store cannot be opened (another process has it, or it is
     /// damaged), or the signing key cannot be made.
     pub async fn open(config: Config) -> Result<Self, StartError> {
+        if let Some(left) = unfinished(&config.data_dir) {
+            return Err(StartError::Unrestored { path: config.data_dir, left });
+        }
         let books_dir = config.data_dir.join("books");
         create_private_dir(&books_dir)
             .map_err(|source| StartError::DataDir { path: books_dir.clone(), source })?;

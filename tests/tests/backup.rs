@@ -293,3 +293,22 @@ fn a_damaged_or_foreign_backup_is_refused_and_changes_nothing() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn what_a_killed_restore_left_is_not_served_as_a_new_folder() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let aside = data.join("before-restore-2026-11-22");
+    for left in [aside.join("books"), data.join("restoring-1").join("books")] {
+        fs::create_dir_all(left).unwrap();
+    }
+    let words = ["no system.redb", "before-restore-2026-11-22, restoring-1", "nacre restore --force"];
+    refused(&["serve", "--listen", "127.0.0.1:0"], &data, &words)?;
+    assert!(!data.join("system.redb").exists() && !data.join("books").exists());
+    // With a system store it is a data folder, and what was there before is the operator's.
+    fs::remove_dir_all(&data).unwrap();
+    let mut daemon = Daemon::start(DaemonOptions::new(&data))?;
+    daemon.stop()?;
+    fs::create_dir_all(aside).unwrap();
+    daemon.start_again()
+}

@@ -29,6 +29,7 @@ pub(crate) struct Source {
 /// When there is something at `target`, when a file of the data folder cannot be read or is damaged, or when there is no
 /// room; then there is nothing at `target`.
 pub(crate) fn make(source: &Source, target: &Path, stop: &dyn Fn() -> bool) -> Result<Manifest, Refused> {
+    go_on(stop)?;
     if fs::symlink_metadata(target).is_ok() {
         return Err(Refused::at(target, "there is something already; a backup needs a new folder"));
     }
@@ -50,6 +51,10 @@ pub(crate) fn make(source: &Source, target: &Path, stop: &dyn Fn() -> bool) -> R
     made
 }
 
+fn go_on(stop: &dyn Fn() -> bool) -> Result<(), Refused> {
+    if stop() { Err(Refused("the server is stopping".to_owned())) } else { Ok(()) }
+}
+
 fn fill(source: &Source, part: &Path, stop: &dyn Fn() -> bool) -> Result<Manifest, Refused> {
     let mut manifest = Manifest::new(clock::rfc3339(clock::now_ms()));
     private_dir(&part.join("books"))?;
@@ -62,7 +67,7 @@ fn fill(source: &Source, part: &Path, stop: &dyn Fn() -> bool) -> Result<Manifes
     }
     paths.extend(books.into_iter().map(|book| format!("books/{}", file_name(book))));
     for path in paths {
-        manifest.files.push(Entry::of(part, &path)?);
+        manifest.files.push(Entry::of(part, &path, stop)?);
     }
     manifest.write(part)?;
     sync_dir(&part.join("books"))?;
@@ -82,9 +87,7 @@ fn copy_all(source: &Source, part: &Path, stop: &dyn Fn() -> bool) -> Result<BTr
             return Ok(copied);
         }
         for book in new {
-            if stop() {
-                return Err(Refused("the server is stopping".to_owned()));
-            }
+            go_on(stop)?;
             seen.insert(book);
             let to = part.join("books").join(file_name(book));
             match source.books.copy(book, &to) {
@@ -94,10 +97,47 @@ fn copy_all(source: &Source, part: &Path, stop: &dyn Fn() -> bool) -> Result<BTr
                 Err(problem) => return Err(Refused(format!("book {book}: {}", problem.message()))),
             }
         }
+        go_on(stop)?;
         if system.exists() {
             fs::remove_file(&system).map_err(|error| Refused::at(&system, error))?;
         }
         source.store.copy_to(&system).map_err(|error| Refused(error.to_string()))?;
     }
     Err(Refused("books are made faster than they can be copied; try again".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_backup_that_is_stopped_at_any_time_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, target) = (dir.path().join("data"), dir.path().join("backup"));
+        fs::create_dir_all(data.join("books")).unwrap();
+        let store = Store::open(&data.join("system.redb"), data.join("spool"), 1).unwrap();
+        let books = Books::new(data.join("books"), data.join("spool"), 1);
+        drop(nacre_engine::book::Book::open(&data.join("books").join(file_name(Uuid::now_v7())), 1 << 20));
+        let source = Source { data_dir: data, store, books };
+        let mut stopped = 0;
+        loop {
+            let asked = Cell::new(0);
+            let stop = || asked.replace(asked.get() + 1) == stopped;
+            match make(&source, &target, &stop) {
+                Ok(_) => break,
+                Err(refused) => assert!(refused.to_string().contains("the server is stopping"), "{refused}"),
+            }
+            assert_eq!(
+                fs::read_dir(dir.path()).unwrap().count(),
+                1,
+                "stopped when asked for the {stopped}th time"
+            );
+            stopped += 1;
+        }
+        // Before, at the book, at the system store, and while hashing each of the two.
+        assert!(stopped >= 5 && target.exists(), "{stopped}");
+    }
 }

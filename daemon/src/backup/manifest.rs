@@ -118,9 +118,9 @@ impl Manifest {
 }
 
 impl Entry {
-    /// Of the file `path` below `dir` as it is.
-    pub(super) fn of(dir: &Path, path: &str) -> Result<Self, Refused> {
-        let (bytes, sha256) = digest(&dir.join(path), &mut std::io::sink())?;
+    /// Of the file `path` below `dir` as it is. Gives up when `stop` says so.
+    pub(super) fn of(dir: &Path, path: &str, stop: &dyn Fn() -> bool) -> Result<Self, Refused> {
+        let (bytes, sha256) = digest(&dir.join(path), &mut std::io::sink(), stop)?;
         Ok(Entry { path: path.to_owned(), bytes, sha256 })
     }
 
@@ -128,7 +128,7 @@ impl Entry {
     pub(super) fn copy(&self, from: &Path, to: &Path) -> Result<(), Refused> {
         let (from, to) = (from.join(&self.path), to.join(&self.path));
         let mut copy = File::create_new(&to).map_err(|error| Refused::at(&to, error))?;
-        let (bytes, sha256) = digest(&from, &mut copy)?;
+        let (bytes, sha256) = digest(&from, &mut copy, &|| false)?;
         if (bytes, &sha256) != (self.bytes, &self.sha256) {
             let wanted = (self.bytes, &self.sha256);
             let problem = format!(
@@ -150,12 +150,15 @@ fn is_ours(path: &str) -> bool {
 }
 
 /// Length and SHA-256 of a file, whose bytes go to `copy` too.
-fn digest(path: &Path, copy: &mut impl Write) -> Result<(u64, String), Refused> {
+fn digest(path: &Path, copy: &mut impl Write, stop: &dyn Fn() -> bool) -> Result<(u64, String), Refused> {
     let mut read = || {
         let mut file = File::open(path)?;
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
         let (mut piece, mut length) = (vec![0; 1 << 16], 0);
         loop {
+            if stop() {
+                return Err(std::io::Error::other("the server is stopping"));
+            }
             let count = file.read(&mut piece)?;
             if count == 0 {
                 break;

@@ -3,7 +3,7 @@
 //! Invariants: engine calls run on the blocking pool, at most [`READS_AT_ONCE`] reads at once; writes of one book take
 //! turns and at most [`WRITES_WAITING`] wait; a book someone uses is never closed; a removed book is never made anew.
 //! After a write failed on the disk a book is stopped: it is opened anew for reading, and written again only when a probe
-//! says that there is room.
+//! says that there is room and nobody reads through the handle that failed.
 //! It refuses to decide who may use a book.
 
 use std::collections::{BTreeSet, HashMap};
@@ -62,6 +62,8 @@ struct Slot {
 enum Held {
     Closed,
     Open(Arc<Book>),
+    /// Open through a handle that the disk failed; someone still reads it, so the file cannot be opened anew yet.
+    Stale(Arc<Book>),
     Removed,
 }
 
@@ -154,7 +156,13 @@ impl Books {
         let slot = self.slot(profile);
         if !matches!(*lock(&slot.held), Held::Removed) {
             self.probe(profile)?;
-            self.open(profile, &slot)?.snapshot()?;
+            let book = self.open(profile, &slot)?;
+            if matches!(*lock(&slot.held), Held::Stale(_)) {
+                let problem =
+                    "the book is still read from before the disk failed; it is opened anew after that";
+                return Err(nacre_engine::Error::Storage(problem.to_owned()).into());
+            }
+            book.snapshot()?;
         }
         lock(&self.inner.stopped).remove(&profile);
         tracing::info!(%profile, "this book is written again");
@@ -203,10 +211,10 @@ impl Books {
             // The handle is given back before closing, which leaves alone a book that someone uses.
             let mut answer = books.open(profile, &slot).and_then(|book| work(&book));
             if matches!(&answer, Err(problem) if is_of_the_disk(problem.code())) {
+                slot.distrust();
                 if lock(&books.inner.stopped).insert(profile) {
                     tracing::error!(%profile, "this book is not written until the disk takes writes again");
                 }
-                slot.close();
                 // The first error is not always told, only that there was one.
                 if let Err(error) = books.probe(profile)
                     && error.code() == Code::StorageFull
@@ -237,8 +245,11 @@ impl Books {
 
     fn open(&self, profile: Uuid, slot: &Slot) -> Result<Arc<Book>, Problem> {
         let mut held = lock(&slot.held);
+        if matches!(&*held, Held::Stale(book) if Arc::strong_count(book) == 1) {
+            *held = Held::Closed;
+        }
         match &*held {
-            Held::Open(book) => Ok(book.clone()),
+            Held::Open(book) | Held::Stale(book) => Ok(book.clone()),
             Held::Removed => Err(Problem::not_found("profile")),
             Held::Closed => {
                 let book = Arc::new(Book::open(&self.path(profile), self.inner.cache_bytes)?);
@@ -251,7 +262,7 @@ impl Books {
     /// Closes the books used longest ago until few enough are open.
     fn close_unused(&self) {
         let mut open: Vec<Arc<Slot>> = lock(&self.inner.shelf).slots.values().cloned().collect();
-        open.retain(|slot| matches!(*lock(&slot.held), Held::Open(_)));
+        open.retain(|slot| matches!(*lock(&slot.held), Held::Open(_) | Held::Stale(_)));
         let excess = open.len().saturating_sub(OPEN_BOOKS);
         open.sort_by_key(|slot| *lock(&slot.last_use));
         open.iter().take(excess).for_each(|slot| slot.close());
@@ -268,11 +279,20 @@ impl Slot {
         }
     }
 
+    /// Closes the book after the disk failed, or sees to it that it is closed before it is written again.
+    fn distrust(&self) {
+        self.close();
+        let mut held = lock(&self.held);
+        if let Held::Open(book) = &*held {
+            *held = Held::Stale(book.clone());
+        }
+    }
+
     /// Closes the book unless someone uses it: the file must not be opened twice.
     fn close(&self) {
         let mut held = lock(&self.held);
         // Under the lock nobody can take a new handle, so a count of one is ours alone.
-        if matches!(&*held, Held::Open(book) if Arc::strong_count(book) == 1) {
+        if matches!(&*held, Held::Open(book) | Held::Stale(book) if Arc::strong_count(book) == 1) {
             *held = Held::Closed;
         }
     }
@@ -345,5 +365,40 @@ mod tests {
         long.await.unwrap().unwrap();
         assert_eq!(waiting.await.unwrap().unwrap_err().code(), Code::NotFound);
         assert!(!path.exists(), "and it is not made anew");
+    }
+
+    #[tokio::test]
+    async fn a_book_that_failed_while_it_was_read_is_opened_anew_before_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let books = Books::new(dir.path().to_owned(), dir.path().join("spool"), 1);
+        std::fs::create_dir(dir.path().join("spool")).unwrap();
+        let profile = Uuid::now_v7();
+        let (began, begin) = tokio::sync::oneshot::channel();
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let reading = books.clone();
+        let reader = tokio::spawn(async move {
+            let work = move |_: &_| {
+                began.send(()).unwrap();
+                let _ = wait.recv();
+                Ok::<_, Problem>(())
+            };
+            reading.read(profile, work).await
+        });
+        begin.await.unwrap();
+        let fail = |_: &_| Err::<(), _>(nacre_engine::Error::Storage("the disk failed".into()));
+        assert_eq!(books.write(profile, fail).await.unwrap_err().code(), Code::StorageFailed);
+        assert_eq!(books.go_on(profile).unwrap_err().code(), Code::StorageFailed);
+        let write = |_: &_| Ok::<_, Problem>(());
+        assert_eq!(books.write(profile, write).await.unwrap_err().code(), Code::StorageFailed);
+        assert_eq!(books.stopped(), [profile]);
+        books.read(profile, |_| Ok::<_, Problem>(())).await.unwrap();
+        release.send(()).unwrap();
+        reader.await.unwrap().unwrap();
+        books.go_on(profile).unwrap();
+        assert!(
+            books.stopped().is_empty()
+                && matches!(*super::lock(&books.slot(profile).held), super::Held::Open(_))
+        );
+        books.write(profile, write).await.unwrap();
     }
 }

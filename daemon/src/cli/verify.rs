@@ -24,6 +24,10 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
                 for problem in &report.problems {
                     writeln!(out, "  - {problem}")?;
                 }
+                match report.damaged_facts.is_empty() {
+                    true => writeln!(out, "  its facts hold; nacre rebuild makes the rest anew")?,
+                    false => writeln!(out, "  its facts are damaged; restore a backup")?,
+                }
             }
             Err(error) => {
                 bad += 1;
@@ -36,7 +40,7 @@ pub(super) fn run(config: &Config) -> Result<(), Box<dyn Error>> {
 }
 
 fn counts(report: &Verified) -> String {
-    let Verified { records, journal_rows, days, open_lots, waiting, problems: _ } = report;
+    let Verified { records, journal_rows, days, open_lots, waiting, .. } = report;
     let waiting = if *waiting { "; some wait for the next process" } else { "" };
     format!("{records} records, {journal_rows} journal rows, {days} days, {open_lots} open lots{waiting}")
 }

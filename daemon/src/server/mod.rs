@@ -47,6 +47,17 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A restore did not end; an empty system store would hide what is there.
+    #[error(
+        "{path} has no system.redb, but {left}: a restore did not end. Run nacre restore --force again, or move what is in \
+         before-restore-... back into {path}, system.redb last; then remove the restoring-... folder"
+    )]
+    Unrestored {
+        /// The data folder.
+        path: PathBuf,
+        /// What the restore left in it.
+        left: String,
+    },
     /// The address is taken or not ours.
     #[error("cannot listen on {addr}: {source}; choose another with --listen")]
     Listen {
@@ -69,6 +80,7 @@ pub struct Running {
     pub addr: SocketAddr,
     state: AppState,
     task: JoinHandle<()>,
+    control: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -78,6 +90,10 @@ impl Running {
         self.state.jobs.stop().await;
         // The task only fails by panicking, and then there is nothing left to stop.
         let _ = self.task.await;
+        // A backup that was being made gives up, and its folder is gone before the process is.
+        if let Some(control) = self.control {
+            let _ = control.await;
+        }
     }
 
     /// The state behind the routes, for code in the same process that works without HTTP.
@@ -100,10 +116,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let addr = listener.local_addr().map_err(in_use)?;
     tokio::spawn(sweep(state.clone()));
     tokio::spawn(mend(state.clone()));
-    control::listen(&state);
+    let control = control::listen(&state);
     let app = router::build(&state);
     let task = tokio::spawn(listen::serve(listener, app, state.shutdown.clone()));
-    Ok(Running { addr, state, task })
+    Ok(Running { addr, state, task, control })
 }
 
 /// Ends when SIGTERM or SIGINT arrives.

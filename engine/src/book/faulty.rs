@@ -2,6 +2,7 @@
 
 use super::Book;
 use crate::error::Result;
+use crate::model::Totals;
 use crate::store::{BookFile, Disk, Readable, Store, for_each};
 
 /// Every row of every table, in the order of `store/tables.rs`.
@@ -25,6 +26,34 @@ impl Book {
     pub fn rows(&self) -> Result<Rows> {
         let mut store = self.freeze()?.store()?;
         all(&mut store)
+    }
+
+    /// Makes derived rows of several tables wrong, as a bug or a later rule would; a full process mends them.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    #[doc(hidden)]
+    pub fn spoil_derived(&self) -> Result<()> {
+        let spoiled = self.write(|store| {
+            store.journal.clear()?;
+            store.lots.clear()?;
+            store.set_totals(&Totals::default())?;
+            Ok(Some(()))
+        });
+        spoiled.map(drop)
+    }
+
+    /// Empties the index of the records; no rebuild mends that.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    #[doc(hidden)]
+    pub fn spoil_facts(&self) -> Result<()> {
+        let spoiled = self.write(|store| {
+            store.record_at.clear()?;
+            Ok(Some(()))
+        });
+        spoiled.map(drop)
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Sabotage {
 pub struct Tally {
     pub runs: u64,
     pub steps: BTreeMap<&'static str, u64>,
+    /// Those of them that were done and acknowledged.
+    pub done: BTreeMap<&'static str, u64>,
     /// By kind of fault: how often it struck.
     pub struck: BTreeMap<&'static str, u64>,
     /// Power losses, amid a step or between two.
@@ -59,6 +61,7 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.runs += other.runs;
         other.steps.iter().for_each(|(name, count)| *self.steps.entry(name).or_default() += count);
+        other.done.iter().for_each(|(name, count)| *self.done.entry(name).or_default() += count);
         other.struck.iter().for_each(|(name, count)| *self.struck.entry(name).or_default() += count);
         self.crashes += other.crashes;
         self.in_flight[0] += other.in_flight[0];
@@ -78,6 +81,7 @@ impl fmt::Display for Tally {
         let steps: u64 = self.steps.values().sum();
         let [done, undone] = self.in_flight;
         writeln!(f, "{} seeds, {steps} steps: {}", self.runs, words(&self.steps))?;
+        writeln!(f, "done: {}", words(&self.done))?;
         writeln!(f, "faults that struck: {}", words(&self.struck))?;
         write!(
             f,
@@ -322,6 +326,7 @@ impl<'a> Machine<'a> {
         if forget {
             return Ok(());
         }
+        *self.tally.done.entry(step.name()).or_default() += 1;
         self.ledger.note(step);
         step.run(self.world, &mut self.shadow).map_err(|error| format!("the shadow refuses: {error}"))?;
         self.disk.forget_synced();

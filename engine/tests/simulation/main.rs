@@ -69,7 +69,10 @@ fn histories_with_faults_keep_every_promise() {
     if seconds.is_none() && steps == usize::MAX {
         // A simulation in which little happens would prove little.
         assert!(tally.struck.len() == 3 && tally.struck.values().all(|count| *count > 25), "{tally}");
-        assert!(tally.steps.len() == 15 && tally.steps.values().all(|count| *count > 10), "{tally}");
+        assert!(tally.steps.len() == 19 && tally.steps.values().all(|count| *count > 10), "{tally}");
+        for name in ["seals", "acceptances", "holds", "seal removals"] {
+            assert!(tally.done.get(name).is_some_and(|count| *count > 10), "{name}: {tally}");
+        }
         assert!(tally.in_flight.iter().all(|count| *count > 5) && tally.journal_rows > 5_000, "{tally}");
     }
 }

@@ -1,8 +1,9 @@
 //! What is done to a book: the operations of the naive model's worlds, and those that change no books.
 
 use nacre_engine::Error;
-use nacre_engine::book::{Book, ImportFailure, Tag};
+use nacre_engine::book::{Book, ImportFailure, NewSeal, Tag};
 use nacre_engine::id::ConnectionNo;
+use nacre_engine::time::Timestamp;
 
 use crate::ledger::Ledger;
 use crate::model::drive::{Op, now};
@@ -24,6 +25,14 @@ pub enum Step<'a> {
     Tag(u8, Option<u8>),
     /// A connection is renamed.
     Rename(u32, u8),
+    /// One of two periods is sealed; whether quarantined events may change it.
+    Seal(u32, bool, bool),
+    /// What the books say now is filed instead of the n-th seal.
+    Accept(usize, u32),
+    /// Its restatement is held back.
+    Hold(usize, u8),
+    /// The n-th seal is removed.
+    Unseal(usize),
     /// The file is rewritten without its free space.
     Compact,
     /// The book is closed and opened.
@@ -82,7 +91,7 @@ impl<'a> Step<'a> {
         let version = usize::from(!dice.one_in(3));
         let wallets: Vec<u32> = (4..=5).filter(|no| ledger.has(*no)).collect();
         let feeds: Vec<u32> = (1..=3).filter(|no| ledger.has(*no)).collect();
-        match dice.below(40) {
+        match dice.below(52) {
             0..=11 if !feeds.is_empty() => {
                 let no = feeds[dice.below(feeds.len())];
                 Step::Op(Op::Import(no, some_rows(world, no, version, dice)))
@@ -118,6 +127,10 @@ impl<'a> Step<'a> {
             31 => Step::Compact,
             32..=33 => Step::Reopen,
             34 => Step::Op(Op::Process(true)),
+            40..=44 => Step::Seal(dice.below(1 << 30) as u32, dice.one_in(2), !dice.one_in(4)),
+            45..=47 => Step::Accept(dice.below(4), dice.below(1 << 30) as u32),
+            48..=49 => Step::Hold(dice.below(4), dice.below(9) as u8),
+            50 => Step::Unseal(dice.below(4)),
             _ => Step::Op(Op::Process(false)),
         }
     }
@@ -175,6 +188,26 @@ impl<'a> Step<'a> {
                 connection.label = format!("name {name}");
                 book.update_connection(now(), &connection, false).map_err(words).map(|()| true)
             }
+            Step::Seal(id, early, allow_non_final) => {
+                let (start, end) =
+                    if *early { (1_675_000_000, 1_700_000_000) } else { (1_700_000_001, 1_730_000_000) };
+                let (start, end) = (Timestamp::from_secs(start), Timestamp::from_secs(end));
+                let (id, label) = (format!("seal-{id}"), "filed".into());
+                let new = NewSeal { id, label, start, end, allow_non_final: *allow_non_final };
+                done(book.seal(now(), &new)).map_err(words)
+            }
+            Step::Accept(nth, new) => {
+                let Some(id) = nth_seal(book, *nth).map_err(words)? else { return Ok(false) };
+                done(book.accept_restatement(now(), &id, &format!("seal-{new}"), true)).map_err(words)
+            }
+            Step::Hold(nth, note) => {
+                let Some(id) = nth_seal(book, *nth).map_err(words)? else { return Ok(false) };
+                done(book.hold_restatement(now(), &id, &format!("note {note}"))).map_err(words)
+            }
+            Step::Unseal(nth) => {
+                let Some(id) = nth_seal(book, *nth).map_err(words)? else { return Ok(false) };
+                done(book.remove_seal(now(), &id)).map_err(words)
+            }
             Step::Compact => book.compact().map_err(words).map(|_| false),
             Step::Reopen => Ok(false),
         }
@@ -196,10 +229,29 @@ impl<'a> Step<'a> {
             Step::GivenUp(..) => "processes given up",
             Step::Tag(..) => "tags",
             Step::Rename(..) => "renames",
+            Step::Seal(..) => "seals",
+            Step::Accept(..) => "acceptances",
+            Step::Hold(..) => "holds",
+            Step::Unseal(..) => "seal removals",
             Step::Compact => "compactions",
             Step::Reopen => "reopenings",
         }
     }
+}
+
+/// Whether it was done; what the book refuses as things stand is no error.
+fn done<T>(outcome: Result<T, Error>) -> Result<bool, Error> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(Error::Refused { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The public id of one of the seals, the same in every book that holds the same.
+fn nth_seal(book: &Book, nth: usize) -> Result<Option<String>, Error> {
+    let seals = book.snapshot()?.seals()?;
+    Ok(seals.get(nth % seals.len().max(1)).map(|seal| seal.id.clone()))
 }
 
 fn some_rows<'a>(world: &'a World, no: u32, version: usize, dice: &mut Dice) -> Vec<&'a Row> {

@@ -1,4 +1,5 @@
-//! The history of the fixture: every kind of record, a wallet on a chain, rates, remarks, and several policies.
+//! The history of the fixture: every kind of record, a wallet on a chain, rates, remarks, every kind of method,
+//! policies of later days, and sealed periods.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,8 +46,29 @@ sell,2024-07-01T00:00:00Z,sell-5,1000,,0.70,USD,,,,,,,,,,,,
 income,2023-08-15T00:00:00Z,inc-2,5000,,,,,,,,,,,,,,no rate,
 ";
 
-/// Settings of each profile, by its label.
-fn settings() -> [(&'static str, Value); 3] {
+/// A gift with two bases, sold below both and between them.
+const GIFT: &str =
+    "type,timestamp,id,amount_sat,fiat_value,fiat_currency,cost_basis,fmv_at_gift,acquired_at,lots\n\
+gift_in,2023-02-11T00:00:00Z,gift-3,400000,,,200.00,80.00,2020-02-01T00:00:00Z,
+sell,2023-04-07T00:00:00Z,sell-6,200000,30.00,USD,,,,c1.gift-3:0.002
+sell,2023-04-08T00:00:00Z,sell-7,200000,60.00,USD,,,,c1.gift-3:0.002
+";
+/// Arrives when 2023 is sealed, and changes what FIFO sold then.
+const LATE: &str = "type,timestamp,id,amount_sat,fiat_value,fiat_currency\n\
+buy,2023-01-01T12:00:00Z,late-1,300000,66.00,USD
+";
+/// Profiles whose year 2023 is sealed, and what becomes of the restatement.
+const SEALED: [(&str, &str); 2] = [("one pool", "hold"), ("policies", "accept")];
+const PROFILES: usize = 7;
+
+/// Settings of each profile, by its label; `wallet` is the id of its second connection.
+fn settings(wallet: &str) -> [(&'static str, Value); PROFILES] {
+    let policies = json!([
+        { "effective_from": "2023-04-02", "gains_algorithm": "LIFO" },
+        { "effective_from": "2024-01-01", "gains_algorithm": "HIFO", "lot_scope": "connection", "allocation": [
+            { "lot_id": "c1.buy-2#0", "connection_id": wallet, "quantity_sat": "300000.000" } ] },
+        { "effective_from": "2024-06-15", "lot_scope": "universal" },
+    ]);
     [
         ("one pool", json!({ "gains_algorithm": "FIFO" })),
         (
@@ -54,6 +76,10 @@ fn settings() -> [(&'static str, Value); 3] {
             json!({ "gains_algorithm": "LIFO", "lot_scope": "connection", "timezone": "Europe/Berlin" }),
         ),
         ("carried fees", json!({ "gains_algorithm": "FIFO", "transfer_fee_treatment": "carry_basis" })),
+        ("highest cost", json!({ "gains_algorithm": "HIFO" })),
+        ("average cost", json!({ "gains_algorithm": "AVG_COST" })),
+        ("share rules", json!({ "gains_algorithm": "UK_S104", "timezone": "Europe/London" })),
+        ("policies", json!({ "gains_algorithm": "FIFO", "policies": policies })),
     ]
 }
 
@@ -65,14 +91,16 @@ pub fn make(address: SocketAddr) -> Result<()> {
     let first = Profile::set_up(address, &wallet.url)?;
     import_rates(&first)?;
     first.process()?;
-    for (label, settings) in settings() {
+    for (at, (label, _)) in settings("").into_iter().enumerate() {
         let path = first.add_profile(label, &wallet.url)?;
         let mut profile = Profile { path, connections: Vec::new(), ..first.clone() };
-        profile.request("PUT", "/settings").json(&settings).expect_json(address, 200)?;
         profile.connect("exchange", "Custom", json!({}))?;
         profile.connect("wallet", "Descriptor", Wallet::configuration())?;
-        let import = format!("/connections/{}/import", profile.connections[0]);
-        profile.request("POST", &import).csv(&format!("{HEADER}{ROWS}")).expect_json(address, 200)?;
+        let (_, settings) = &settings(&profile.connections[1])[at];
+        profile.request("PUT", "/settings").json(settings).expect_json(address, 200)?;
+        for csv in [&format!("{HEADER}{ROWS}"), GIFT] {
+            import(&profile, csv)?;
+        }
         profile
             .request("POST", "/metadata/tags")
             .json(&json!({ "code": "gift", "label": "A gift" }))
@@ -86,8 +114,48 @@ pub fn make(address: SocketAddr) -> Result<()> {
         }
         sync(&profile)?;
         profile.process()?;
+        if let Some((_, action)) = SEALED.iter().find(|(sealed, _)| *sealed == label) {
+            seal(&profile, action)?;
+        }
     }
     Ok(())
+}
+
+fn import(profile: &Profile, csv: &str) -> Result<()> {
+    let below = format!("/connections/{}/import", profile.connections[0]);
+    profile.request("POST", &below).csv(csv).expect_json(profile.address, 200).map(drop)
+}
+
+/// Seals 2023, restates it, and does `action` with the restatement.
+fn seal(profile: &Profile, action: &str) -> Result<()> {
+    let year =
+        json!({ "label": "2023", "start": "2023-01-01", "end": "2023-12-31", "allow_non_final": true });
+    let made = profile.request("POST", "/seals").json(&year).expect_json(profile.address, 201)?;
+    import(profile, LATE)?;
+    profile.process()?;
+    let below = format!("/seals/{}/{action}", text(&made["id"]));
+    let (body, status) = match action {
+        "hold" => (json!({ "note": "asked the accountant" }), 200),
+        _ => (json!({ "allow_non_final": true }), 201),
+    };
+    profile.request("POST", &below).json(&body).expect_json(profile.address, status).map(drop)
+}
+
+/// What was filed of each seal of a profile.
+pub fn filed(profile: &Profile) -> Result<String> {
+    let seals = profile.request("GET", "/seals").expect_json(profile.address, 200)?;
+    let mut all = String::new();
+    for seal in seals["items"].as_array().into_iter().flatten() {
+        let below = format!("/seals/{}/report", text(&seal["id"]));
+        let report = profile.request("GET", &below).send(profile.address)?.expect_status(200)?.text();
+        all += &format!(
+            "{} {} {}\n{report}",
+            text(&seal["label"]),
+            text(&seal["state"]),
+            text(&seal["report_sha256"])
+        );
+    }
+    Ok(all)
 }
 
 /// A price every day of the history but for one month.
@@ -140,6 +208,6 @@ pub fn profiles(address: SocketAddr) -> Result<Vec<(String, Profile)>> {
             Profile { address, token, workspace, path, connections: Vec::new() },
         ));
     }
-    assert_eq!(found.len(), settings().len() + 1, "profiles are missing");
+    assert_eq!(found.len(), PROFILES + 1, "profiles are missing");
     Ok(found)
 }

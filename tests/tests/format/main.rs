@@ -53,7 +53,11 @@ fn reports(profiles: &[(String, Profile)]) -> Result<Vec<(&'static str, String)>
             profiles.iter().map(|(label, profile)| Ok(format!("# {label}\n{}\n", plain(profile, report)?)));
         Ok((report, texts.collect::<Result<String>>()?))
     };
-    REPORTS.into_iter().map(of).collect()
+    let mut all = REPORTS.into_iter().map(of).collect::<Result<Vec<_>>>()?;
+    let filed =
+        profiles.iter().map(|(label, profile)| Ok(format!("# {label}\n{}\n", history::filed(profile)?)));
+    all.push(("seals", filed.collect::<Result<String>>()?));
+    Ok(all)
 }
 
 #[test]
