@@ -157,3 +157,21 @@ fn a_change_that_settles_nowhere_is_derived_from_nothing_and_says_what_changed()
         assert!(event.before.is_some() && event.after.is_some(), "{event:?} was sold before and is sold now");
     }
 }
+
+#[test]
+fn an_older_lot_comes_before_sales_and_a_record_that_names_its_lot() {
+    let book = book(1);
+    import(
+        &book,
+        1,
+        "buy,2019-05-01,old,0.5,4000,,\nbuy,2023-02-02,b2,2,90000,,\nsell,2023-03-02,s1,0.1,2000,,\n\
+         sell,2023-03-07,s2,0.1,2000,,\nsell,2023-04-02,named,0.1,3000,,c1.b2:0.1\nsell,2023-04-07,s3,0.1,3000,,\n",
+    );
+    process(&book);
+    import(&book, 1, "buy,2018-06-01,late,0.3,66,,\n");
+    process(&book);
+    let report =
+        book.snapshot().unwrap().capital_gains(&nacre_engine::reports::Range::default(), NOW).unwrap();
+    let lots: Vec<_> = report.rows.iter().map(|row| row.lot_id.as_str()).collect();
+    assert_eq!(lots, ["c1.late#0", "c1.late#0", "c1.b2#0", "c1.late#0"]);
+}

@@ -53,9 +53,9 @@ gift_in,2023-02-11T00:00:00Z,gift-3,400000,,,200.00,80.00,2020-02-01T00:00:00Z,
 sell,2023-04-07T00:00:00Z,sell-6,200000,30.00,USD,,,,c1.gift-3:0.002
 sell,2023-04-08T00:00:00Z,sell-7,200000,60.00,USD,,,,c1.gift-3:0.002
 ";
-/// Arrives when 2023 is sealed, and changes what FIFO sold then.
-const LATE: &str = "type,timestamp,id,amount_sat,fiat_value,fiat_currency\n\
-buy,2023-01-01T12:00:00Z,late-1,300000,66.00,USD
+/// Arrives when 2023 is sealed; held for longer than all else, it changes what FIFO sold then.
+const LATE: &str = "type,timestamp,id,amount_sat,cost_basis,acquired_at\n\
+opening_balance,2023-01-01T12:00:00Z,late-1,300000,66.00,2018-06-01T00:00:00Z
 ";
 /// Profiles whose year 2023 is sealed, and what becomes of the restatement.
 const SEALED: [(&str, &str); 2] = [("one pool", "hold"), ("policies", "accept")];
