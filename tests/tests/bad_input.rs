@@ -382,9 +382,17 @@ fn nothing_foreign_or_unknown_can_be_told_from_nothing() -> Result<()> {
     let configs = format!("/v1/workspaces/{}/onchain-configs", stage.workspace_id);
     let config_id = stage.client().get(&configs)?.expect_status(200)?.json()?["items"][0]["id"].clone();
 
+    stage.profile.process()?;
+    let year =
+        json!({ "label": "2024", "start": "2024-01-01", "end": "2024-12-31", "allow_non_final": true });
+    let seal = stage.client().post(&stage.profile.path("/seals"), &year)?.expect_status(201)?.json()?;
+    let seal_id = nacre_tests::api::text(&seal, "id")?;
+
     let existing = |path: &str| {
         let id = if path.starts_with("/v1/operations") {
             operation_id.as_str()
+        } else if path.contains("/seals/") {
+            seal_id.as_str()
         } else {
             config_id.as_str().unwrap()
         };
