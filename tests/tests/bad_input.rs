@@ -386,7 +386,7 @@ fn nothing_foreign_or_unknown_can_be_told_from_nothing() -> Result<()> {
     let year =
         json!({ "label": "2024", "start": "2024-01-01", "end": "2024-12-31", "allow_non_final": true });
     let seal = stage.client().post(&stage.profile.path("/seals"), &year)?.expect_status(201)?.json()?;
-    let seal_id = nacre_tests::api::text(&seal, "id")?;
+    let seal_id = text(&seal, "id")?;
 
     let existing = |path: &str| {
         let id = if path.starts_with("/v1/operations") {
